@@ -1,0 +1,39 @@
+/*
+ * Getting a secret from a person. Where it comes from is decided once, in ask_open():
+ *
+ *   - the distribution's askpass program, in the initramfs: it speaks to the console, plymouth and a FIFO at once. Its
+ *     stdin must be /dev/console (it prints what was typed in clear otherwise), its environment is empty but for PATH.
+ *   - else a terminal: /dev/console in the initramfs, the controlling terminal or stdin for the command line. Echo is
+ *     off while the person types and comes back however this ends.
+ *
+ * Messages go where the prompt is, and to plymouth when it runs.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/secret.h"
+
+#define ASK_MAX_BYTES 512 /* longer input is cut off and wrong */
+
+struct ask_way {
+    const char *askpass; /* absolute path of askpass, or NULL: a terminal */
+    const char *console; /* the terminal's path: "/dev/console" in the initramfs, "/dev/tty" for the command line */
+};
+
+/* The way of an initramfs: askpass when it is there, else the console. */
+struct ask_way ask_way_initramfs(void);
+
+/* The way of the command line: the controlling terminal. */
+struct ask_way ask_way_terminal(void);
+
+/*
+ * Shows `prompt` (one short line, without ": " at the end) and reads one line, without its newline. End of input, no
+ * terminal, or a program that fails: ERROR_USAGE, and the caller says which option would have been the answer.
+ */
+int ask_secret(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
+/* Asks twice, for a new secret; different input is ERROR_USAGE. */
+int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
+/* Shows a line to the person before a prompt: on the console and through plymouth. Never fails: it is a courtesy. */
+void ask_show(const struct ask_way *way, const char *format, ...) __attribute__((format(printf, 2, 3)));

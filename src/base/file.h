@@ -1,0 +1,36 @@
+/*
+ * Small files. Reading is capped. Writing is atomic and durable: a temporary file beside the target, fsync, rename,
+ * fsync of the folder; after a power cut the old contents or the new ones are there, never half.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/secret.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads a whole file of at most `max` bytes into a NUL-terminated buffer that the caller frees. A missing file is
+ * ERROR_FAILED with *ret NULL; file_exists() tells beforehand. `ret_size` may be NULL. */
+int file_read(const char *path, size_t max, char **ret, size_t *ret_size, struct error *error);
+
+/* Reads a whole file, or standard input for "-", into a secret; cuts one trailing newline. */
+int file_read_secret(const char *path, size_t max, struct secret *ret, struct error *error);
+
+/* Replaces or makes the file with exactly these bytes and this mode. */
+int file_write(const char *path, const void *bytes, size_t size, mode_t mode, struct error *error);
+
+/* Removes the file if it is there, and syncs its folder. */
+int file_remove(const char *path, struct error *error);
+
+bool file_exists(const char *path);
+
+/* "FOLDER/NAME", freed by the caller; NULL when memory is short. */
+char *file_path(const char *folder, const char *name);
+
+/* Makes the folder and the ones above it. The last one gets the mode; one that exists keeps its own. */
+int file_make_folder(const char *path, mode_t mode, struct error *error);
+
+/* ERROR_FAILED unless the path is owned by this process's effective user and closed to group and others. */
+int file_check_private(const char *path, struct error *error);

@@ -1,0 +1,98 @@
+/*
+ * The approval: the branches in force on a machine and the objects that they release. One list for all its volumes; its
+ * digest lies in the approval index, the list itself in each volume's bootseal-approval token and in the state folder.
+ *
+ *   boot branch       PolicyPCR(bank, selection, values)
+ *   suspend branch    PolicyPCR(cap PCR before the cap), resetCount > after, resetCount <= until, restartCount = 0
+ *                     [, clock <= clock_ms]
+ *   authority branch  PolicySigned(authority, "bootseal admin")
+ *   B                 PolicyOR tree of the branches (at least two)
+ *   d_i               PolicyCpHash(Unseal, object i) on top of B
+ *   approved          PolicyOR tree of the d_i
+ *
+ * As JSON (the token's fields; keys beside these are the caller's). Values that branches share are written once:
+ *
+ *   { "bank": "sha256", "pcrs": [4, 7, 12], "cap": 12, "values": ["hex", …],
+ *     "branches": [ { "kind": "boot", "label": "…", "source": "measured", "values": [0, 1, 2] },
+ *                   { "kind": "suspend", "after": 40, "until": 41, "clock_ms": null, "value": 2 },
+ *                   { "kind": "authority", "public": "base64 of TPMT_PUBLIC" } ],
+ *     "objects": ["Name in hex", …], "next": null or { "branches": […], "objects": […] } }
+ */
+#pragma once
+
+#include "base/authority.h"
+#include "base/json.h"
+#include "base/pcr.h"
+#include "policy/or-tree.h"
+
+#define APPROVAL_MAX_BRANCHES 128
+#define APPROVAL_MAX_OBJECTS 64
+#define BRANCH_LABEL_MAX 63
+
+enum branch_kind { BRANCH_BOOT, BRANCH_SUSPEND, BRANCH_AUTHORITY };
+enum branch_source { BRANCH_MEASURED, BRANCH_PREDICTED };
+
+struct branch {
+    enum branch_kind kind;
+    char label[BRANCH_LABEL_MAX + 1];       /* boot: for people, "linux 6.1.0-50" */
+    enum branch_source source;              /* boot */
+    struct pcr_values values;               /* boot: the selection; suspend: the cap PCR alone */
+    uint32_t after, until;                  /* suspend: bounds of resetCount */
+    bool has_clock;                         /* suspend */
+    uint64_t clock_ms;                      /* suspend */
+    struct authority_public authority;      /* authority */
+};
+
+/* All zero is an empty approval; approval_free() makes it one again. */
+struct approval {
+    enum hash_algorithm bank;
+    uint32_t pcrs; /* mask, the same for every boot branch */
+    unsigned cap;
+    struct branch *branches;
+    size_t branch_count;
+    struct object_name *objects;
+    size_t object_count;
+};
+
+/* How to satisfy it: from one branch and for one object. */
+struct approval_path {
+    struct or_path branches; /* PolicyOR after the branch's own condition */
+    struct digest cp_hash;   /* PolicyCpHash */
+    struct or_path objects;  /* PolicyOR after that */
+};
+
+void approval_free(struct approval *approval);
+int approval_copy(const struct approval *from, struct approval *ret, struct error *error);
+
+/* Appends a copy. ERROR_REFUSED past APPROVAL_MAX_*, with what to do. */
+int approval_add_branch(struct approval *approval, const struct branch *branch, struct error *error);
+int approval_add_object(struct approval *approval, const struct object_name *object, struct error *error);
+void approval_remove_branch(struct approval *approval, size_t i);
+void approval_remove_object(struct approval *approval, size_t i);
+
+/* The first index, or -1. */
+int approval_find_branch(const struct approval *approval, enum branch_kind kind);
+int approval_find_object(const struct approval *approval, const struct object_name *object);
+
+/* The digest of one branch's condition, before the OR. */
+int approval_branch_digest(const struct approval *approval, size_t i, struct digest *ret, struct error *error);
+
+/* The digest for the index. Needs two branches and one object at least, else ERROR_METADATA. */
+int approval_digest(const struct approval *approval, struct digest *ret, struct error *error);
+
+int approval_path(const struct approval *approval, size_t branch, size_t object, struct approval_path *ret,
+                  struct error *error);
+
+/*
+ * The PCRs in which a boot state differs from the boot branch that it is nearest to (fewest PCRs), 0 when one matches;
+ * *ret_branch, if not NULL, is that branch. Without any boot branch: the whole selection and -1.
+ */
+uint32_t approval_mismatch(const struct approval *approval, const struct pcr_values *now, int *ret_branch);
+
+/* Adds the fields to `object`. `next` may be NULL. The two share bank, selection and cap. */
+int approval_to_json(const struct approval *approval, const struct approval *next, struct json_object *object,
+                     struct error *error);
+
+/* The reverse, total and bounded. *ret_has_next tells whether `next` was there; ret_next may be NULL. */
+int approval_from_json(const struct json_view *view, struct approval *ret, struct approval *ret_next,
+                       bool *ret_has_next, struct error *error);

@@ -1,0 +1,1 @@
+#include "tpm/tpm.h"
