@@ -1,19 +1,23 @@
 /*
- * Getting a secret from a person. Where it comes from is decided once, in ask_open():
+ * Getting a secret from a person. Where it comes from is decided once, by the struct ask_way:
  *
  *   - the distribution's askpass program, in the initramfs: it speaks to the console, plymouth and a FIFO at once. Its
- *     stdin must be /dev/console (it prints what was typed in clear otherwise), its environment is empty but for PATH.
+ *     stdin must be /dev/console (it prints what was typed in clear otherwise), its environment is empty but for PATH
+ *     and LANG. It may be killed; the console's state and the kernel's log level come back all the same.
  *   - else a terminal: /dev/console in the initramfs, the controlling terminal or stdin for the command line. Echo is
  *     off while the person types and comes back however this ends.
  *
- * Messages go where the prompt is, and to plymouth when it runs.
+ * Messages go where the prompt is, and to plymouth when it runs. For programs with one thread: signals are held back
+ * while the terminal is changed, and take effect once it is as it was.
  */
 #pragma once
 
 #include "base/error.h"
 #include "base/secret.h"
 
-#define ASK_MAX_BYTES 512 /* longer input is cut off and wrong */
+#include <stdbool.h>
+
+#define ASK_MAX_BYTES 512 /* longer input is read to its end and is no PIN: ERROR_WRONG_PIN */
 
 struct ask_way {
     const char *askpass; /* absolute path of askpass, or NULL: a terminal */
@@ -23,17 +27,24 @@ struct ask_way {
 /* The way of an initramfs: askpass when it is there, else the console. */
 struct ask_way ask_way_initramfs(void);
 
-/* The way of the command line: the controlling terminal. */
+/* The way of the command line: the controlling terminal, or stdin when there is none but stdin is a terminal. */
 struct ask_way ask_way_terminal(void);
 
 /*
  * Shows `prompt` (one short line, without ": " at the end) and reads one line, without its newline. End of input, no
- * terminal, or a program that fails: ERROR_USAGE, and the caller says which option would have been the answer.
+ * terminal, or a program that fails: ERROR_USAGE, and the caller says which option would have been the answer. An empty
+ * line is a secret of size 0; any byte but the newline is part of the secret.
  */
 int ask_secret(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
 
 /* Asks twice, for a new secret; different input is ERROR_USAGE. */
 int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
+/*
+ * Asks on the terminal (never by askpass) "QUESTION [y/N]", with echo. An empty line is no. What is neither yes nor no
+ * is asked again, twice; then, at the end of input and without a terminal: ERROR_USAGE, with *ret false.
+ */
+int ask_yes_no(const struct ask_way *way, const char *question, bool *ret, struct error *error);
 
 /* Shows a line to the person before a prompt: on the console and through plymouth. Never fails: it is a courtesy. */
 void ask_show(const struct ask_way *way, const char *format, ...) __attribute__((format(printf, 2, 3)));

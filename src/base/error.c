@@ -4,12 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Text from disks and arguments reaches terminals and logs through errors: no control characters, no escapes. */
+/* The length of the character at `p` if it may be shown; 0 for bytes that are not UTF-8 and for control characters, those
+ * of ISO 6429 at U+0080 to U+009F included: terminals obey them too. */
+static size_t shown_length(const unsigned char *p)
+{
+    static const unsigned smallest[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };
+    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf8 ? 4 : 0;
+    unsigned code = length > 1 ? p[0] & (0x7fu >> length) : p[0];
+
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    if (code < smallest[length] || code == 0x7f || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+        return 0;
+    return length;
+}
+
+/* Text from disks and arguments reaches terminals, logs and JSON through errors: no control characters, no escapes. */
 static void sanitize(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
+    for (unsigned char *p = (unsigned char *)text; *p;) {
+        size_t length = shown_length(p);
+
+        if (length == 0)
             *p = '?';
+        p += length ?: 1;
+    }
 }
 
 int error_set(struct error *error, enum error_kind kind, const char *format, ...)
@@ -78,11 +100,16 @@ int error_rekind(struct error *error, enum error_kind kind)
 const char *error_kind_name(enum error_kind kind)
 {
     static const char *const names[] = {
-        [ERROR_NONE] = "none",           [ERROR_FAILED] = "failed",
-        [ERROR_USAGE] = "usage",         [ERROR_MISMATCH] = "mismatch",
-        [ERROR_WRONG_PIN] = "wrong-pin", [ERROR_LOCKOUT] = "lockout",
-        [ERROR_TPM] = "tpm",             [ERROR_NO_PROTECTOR] = "no-protector",
-        [ERROR_NOT_LUKS2] = "not-luks2", [ERROR_METADATA] = "metadata",
+        [ERROR_NONE] = "none",
+        [ERROR_FAILED] = "failed",
+        [ERROR_USAGE] = "usage",
+        [ERROR_MISMATCH] = "mismatch",
+        [ERROR_WRONG_PIN] = "wrong-pin",
+        [ERROR_LOCKOUT] = "lockout",
+        [ERROR_TPM] = "tpm",
+        [ERROR_NO_PROTECTOR] = "no-protector",
+        [ERROR_NOT_LUKS2] = "not-luks2",
+        [ERROR_METADATA] = "metadata",
         [ERROR_REFUSED] = "refused",
     };
 

@@ -2,8 +2,8 @@
  * One error, told outwards: the innermost function says what failed, each caller may put its own words before it, and
  * the program at the top prints the whole on one line, followed by what to do.
  *
- * A function that can fail returns int: 0, or the error's kind, and fills a struct error that its caller owns. The kinds
- * are the exit statuses of bootseal(8), so the kind that is set deepest decides what a script sees.
+ * A function that can fail returns int: 0, or the error's kind, and fills a struct error that its caller owns. The
+ * kinds are the exit statuses of bootseal(8), so the kind that is set deepest decides what a script sees.
  *
  * The struct has no pointers: it can be copied, needs no destructor, and holds when memory is short. Control characters
  * in the text (a hostile label, a path) become '?'. A secret never goes into an error.
@@ -31,7 +31,8 @@ struct error {
     char remedy[512];
 };
 
-/* Sets kind and text, dropping what was there (the TPM's code too). The text ends without a full stop. Returns the kind. */
+/* Sets kind and text, dropping what was there (the TPM's code too). The text ends without a full stop. Returns the
+ * kind. */
 int error_set(struct error *error, enum error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_set with ERROR_FAILED, and ": " with the words for an errno at the end. */

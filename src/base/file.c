@@ -144,18 +144,23 @@ char *file_path(const char *folder, const char *name)
 int file_make_folder(const char *path, mode_t mode, struct error *error)
 {
     cleanup(free_ptr) char *partial = strdup(path);
+    struct stat status;
 
     if (!partial)
         return error_no_memory(error);
-    for (char *slash = strchr(partial + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (char *slash = strchr(partial + (partial[0] == '/'), '/'); slash; slash = strchr(slash + 1, '/')) {
+        if (slash[strspn(slash, "/")] == '\0') /* "a/b/": b is the last one */
+            break;
         *slash = '\0';
         if (mkdir(partial, 0755) < 0 && errno != EEXIST)
             return error_errno(error, errno, "cannot make the folder \"%s\"", partial);
         *slash = '/';
     }
-    if (mkdir(path, mode) < 0 && errno != EEXIST)
-        return error_errno(error, errno, "cannot make the folder \"%s\"", path);
-    return 0;
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno == EEXIST && stat(path, &status) == 0 && !S_ISDIR(status.st_mode))
+        errno = ENOTDIR;
+    return errno == EEXIST ? 0 : error_errno(error, errno, "cannot make the folder \"%s\"", path);
 }
 
 int file_check_private(const char *path, struct error *error)

@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 enum hash_algorithm { /* TCG Algorithm Registry, table 3 */
-    HASH_SHA1 = 0x0004,
-    HASH_SHA256 = 0x000b,
-    HASH_SHA384 = 0x000c,
-    HASH_SHA512 = 0x000d,
+                      HASH_SHA1 = 0x0004,
+                      HASH_SHA256 = 0x000b,
+                      HASH_SHA384 = 0x000c,
+                      HASH_SHA512 = 0x000d,
 };
 
 #define HASH_MAX_BYTES 64

@@ -28,10 +28,11 @@ static void __attribute__((noreturn)) run_child(const struct process *process, i
     int input = open(process->stdin_path ?: "/dev/null", process->stdin_path ? O_RDWR : O_RDONLY);
 
     fill_environment(process, environment);
-    if (input < 0 || dup2(input, STDIN_FILENO) < 0 || (output >= 0 && dup2(output, STDOUT_FILENO) < 0))
+    if (input < 0 || dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
         _exit(126);
-    if (input > STDERR_FILENO)
-        close(input);
+    /* libraries open files without O_CLOEXEC */
+    if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
+        _exit(126);
     execve(process->argv[0], (char *const *)process->argv, (char *const *)environment);
     _exit(127);
 }
@@ -59,7 +60,7 @@ int process_run(const struct process *process, struct error *error)
     if (child < 0)
         return error_errno(error, errno, "cannot start \"%s\"", process->argv[0]);
     if (child == 0)
-        run_child(process, -1);
+        run_child(process, STDERR_FILENO);
     return wait_for(child, process->argv[0], error);
 }
 
@@ -83,6 +84,8 @@ int process_read(const struct process *process, size_t max, struct secret *ret, 
         run_child(process, ends[1]);
     close(ends[1]);
     r = secret_read(&text, output, max, process->argv[0], error);
+    close(output); /* a program that writes more than we read must not wait for us while we wait for it */
+    output = -1;
     w = wait_for(child, process->argv[0], &waited);
     if (!r && w) {
         *error = waited;

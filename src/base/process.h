@@ -13,7 +13,8 @@ struct process {
     const char *stdin_path;         /* opened read-write as stdin; NULL: /dev/null */
 };
 
-/* Runs it and waits. An exit status other than 0, or a signal, is ERROR_FAILED. */
+/* Runs it, with its stdout going to our stderr (results are ours to print), and waits. An exit status other than 0, or
+ * a signal, is ERROR_FAILED. */
 int process_run(const struct process *process, struct error *error);
 
 /* The same with its stdout read into a secret, at most `max` bytes. */

@@ -1,7 +1,7 @@
 /*
- * The one type for PINs, keys and unsealed data: its own pages, locked into memory, left out of core dumps and of forked
- * children, wiped when freed. It is never grown: say at the start how much it may hold. A struct secret that is all
- * zero is empty and may be freed.
+ * The one type for PINs, keys and unsealed data: its own pages, locked into memory, left out of core dumps and of
+ * forked children, wiped when freed. It is never grown: say at the start how much it may hold. A struct secret that is
+ * all zero is empty and may be freed.
  */
 #pragma once
 

@@ -25,10 +25,10 @@ struct volume;
 struct volume_facts {
     char uuid[VOLUME_UUID_TEXT];
     char cipher[VOLUME_CIPHER_TEXT]; /* "aes-xts-plain64" */
-    uint32_t key_size_bytes;
+    uint32_t key_size_bytes; /* as the keyslots say, 0 when there is none: to be shown, not to be relied on */
     uint32_t sector_size_bytes;
     uint64_t offset_bytes;
-    struct digest digest; /* SHA-256 over type, cipher, key size, sector size, offset, digest record: the pinned facts */
+    struct digest digest; /* the pinned facts: see volume_facts_read() */
 };
 
 /*
@@ -47,8 +47,12 @@ const char *volume_uuid(const struct volume *volume);
  * that is not "crypt" with a dynamic size from a fixed offset, integrity, any `requirements` (a running re-encryption),
  * a cipher that is not one of aes-xts-plain64, aes-cbc-essiv:sha256, serpent-xts-plain64, twofish-xts-plain64,
  * xchacha12,aes-adiantum-plain64, xchacha20,aes-adiantum-plain64, camellia-xts-plain64; anything but one digest record
- * for the segment. The digest record itself (salt, hash, iterations, digest) is hashed by value, in a fixed order, each
- * field with its length before it; keyslots and tokens are not part of it.
+ * for the segment.
+ *
+ * The digest is SHA-256 over "bootseal v1 facts", then, each with its length (4 bytes, big-endian) before it: "crypt",
+ * cipher, sector size, offset, IV offset, "pbkdf2", the record's hash, iterations, salt and digest; numbers have 8 bytes,
+ * big-endian. Keyslots and tokens are not part of it, and so neither is the key size, which LUKS2 keeps in keyslots only:
+ * the record is computed from the key itself, and a key of another size does not pass it.
  */
 int volume_facts_read(struct volume *volume, struct volume_facts *ret, struct error *error);
 

@@ -34,13 +34,13 @@ enum branch_source { BRANCH_MEASURED, BRANCH_PREDICTED };
 
 struct branch {
     enum branch_kind kind;
-    char label[BRANCH_LABEL_MAX + 1];       /* boot: for people, "linux 6.1.0-50" */
-    enum branch_source source;              /* boot */
-    struct pcr_values values;               /* boot: the selection; suspend: the cap PCR alone */
-    uint32_t after, until;                  /* suspend: bounds of resetCount */
-    bool has_clock;                         /* suspend */
-    uint64_t clock_ms;                      /* suspend */
-    struct authority_public authority;      /* authority */
+    char label[BRANCH_LABEL_MAX + 1];  /* boot: for people, "linux 6.1.0-50" */
+    enum branch_source source;         /* boot */
+    struct pcr_values values;          /* boot: the selection; suspend: the cap PCR alone */
+    uint32_t after, until;             /* suspend: bounds of resetCount */
+    bool has_clock;                    /* suspend */
+    uint64_t clock_ms;                 /* suspend */
+    struct authority_public authority; /* authority */
 };
 
 /* All zero is an empty approval; approval_free() makes it one again. */
@@ -64,7 +64,8 @@ struct approval_path {
 void approval_free(struct approval *approval);
 int approval_copy(const struct approval *from, struct approval *ret, struct error *error);
 
-/* Appends a copy. ERROR_REFUSED past APPROVAL_MAX_*, with what to do. */
+/* Appends a copy. ERROR_REFUSED past APPROVAL_MAX_*, with what to do. In a branch's label, control characters and
+ * broken UTF-8 become '?': it is shown on terminals, and any hand may have written it. */
 int approval_add_branch(struct approval *approval, const struct branch *branch, struct error *error);
 int approval_add_object(struct approval *approval, const struct object_name *object, struct error *error);
 void approval_remove_branch(struct approval *approval, size_t i);
@@ -89,10 +90,12 @@ int approval_path(const struct approval *approval, size_t branch, size_t object,
  */
 uint32_t approval_mismatch(const struct approval *approval, const struct pcr_values *now, int *ret_branch);
 
-/* Adds the fields to `object`. `next` may be NULL. The two share bank, selection and cap. */
+/* Adds the fields to `object`, or replaces them. `next` may be NULL. The two share bank, selection and cap. What
+ * approval_from_json() would refuse is not written: ERROR_FAILED, and the object is of no more use. */
 int approval_to_json(const struct approval *approval, const struct approval *next, struct json_object *object,
                      struct error *error);
 
-/* The reverse, total and bounded. *ret_has_next tells whether `next` was there; ret_next may be NULL. */
+/* The reverse, total and bounded. *ret_has_next tells whether `next` was there; ret_next may be NULL. On failure both
+ * results stay as they were. */
 int approval_from_json(const struct json_view *view, struct approval *ret, struct approval *ret_next,
                        bool *ret_has_next, struct error *error);

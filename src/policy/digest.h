@@ -18,17 +18,21 @@ int policy_digest_cp_hash(struct digest *policy, const struct digest *cp_hash, s
 int policy_digest_authorize_nv(struct digest *policy, const struct object_name *index, struct error *error);
 int policy_digest_auth_value(struct digest *policy, struct error *error);
 
-/* Compares `size` bytes (4 or 8, big-endian operand) at `offset` of TPMS_TIME_INFO; operation: TPM2_EO_*. */
-enum policy_operation { /* TPM 2.0 Part 2, 6.8 TPM_EO */
+/* TPM 2.0 Part 2, 6.8 TPM_EO */
+enum policy_operation {
     POLICY_EQUAL = 0x0000,
     POLICY_UNSIGNED_GREATER = 0x0003,
     POLICY_UNSIGNED_LESS_OR_EQUAL = 0x0009,
 };
-enum policy_time_field { /* offsets into TPMS_TIME_INFO (TPM 2.0 Part 2, 10.11.6) */
+
+/* Offsets into TPMS_TIME_INFO (TPM 2.0 Part 2, 10.11.6). */
+enum policy_time_field {
     POLICY_TIME_CLOCK = 8,
     POLICY_TIME_RESET_COUNT = 16,
     POLICY_TIME_RESTART_COUNT = 20,
 };
+
+/* Compares `size` bytes (4 or 8, big-endian operand) at `offset` of TPMS_TIME_INFO; operation: TPM2_EO_*. */
 int policy_digest_counter_timer(struct digest *policy, uint64_t operand, size_t size, uint16_t offset,
                                 enum policy_operation operation, struct error *error);
 

@@ -62,9 +62,10 @@ int policy_document_check(const struct policy_document *document, const char *so
 
 /*
  * Refuses (ERROR_REFUSED) to rely on what is not there: a PCR of the selection at its reset value, 12, 13 and 14
- * excepted (zero there means that nothing was added, which is worth binding). Refuses a selection that covers neither
- * kernel nor initrd (none of 4, 8, 9, 11) where GRUB measures commands (PCR 8 is not at its reset value), or without a
- * PIN. `values` are those of the boot state, with PCR 8 beside the selection if it is known.
+ * excepted (zero there means that nothing was added, which is worth binding), and so is the cap, which is there to be
+ * extended later. Refuses a selection that covers neither kernel nor initrd (none of 4, 8, 9, 11) where GRUB measures
+ * commands (PCR 8 is not at its reset value), or without a PIN. `values` are those of the boot state, with PCR 8 beside
+ * the selection if it is known.
  */
 int policy_document_check_values(const struct policy_document *document, const struct pcr_values *values, bool has_pin,
                                  struct error *error);

@@ -32,6 +32,7 @@ enum tpm_code {
     TPM_CODE_LOCKOUT = 0x921,
     TPM_CODE_INTEGRITY = 0x1df,       /* Load: the private part was not made under this SRK */
     TPM_CODE_NO_HANDLE = 0x18b,       /* nothing is there (first handle) */
+    TPM_CODE_NO_INDEX = 0x28b,        /* NV_UndefineSpace: nothing is there (second handle) */
     TPM_CODE_POLICY_FAIL = 0x99d,
 };
 

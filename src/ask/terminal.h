@@ -1,0 +1,26 @@
+/*
+ * One line from a terminal. The terminal is opened by its path, changed, read and put back as it was found, on every
+ * way out: signals that would end or stop the process are held back and get their effect only after that.
+ *
+ * While a line is read, the terminal is in canonical mode whatever it was in before (a program that was killed may have
+ * left it raw), so that erasing works and the kernel hands out whole lines.
+ */
+#pragma once
+
+#include "ask/ask.h"
+
+#include <termios.h>
+
+enum terminal_echo { TERMINAL_ECHO, TERMINAL_NO_ECHO };
+
+/* Writes the prompt as it is and reads a line. Errors as ask_secret(); ERROR_FAILED when a signal, which the process
+ * survived, asked it to end. What was typed before the prompt is dropped. */
+int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, struct secret *ret,
+                 struct error *error);
+
+/* Writes text as it is. A terminal that is not there, or takes nothing for a second, is left alone. */
+void terminal_show(const char *path, const char *text);
+
+/* The modes of a terminal: false when there is none. */
+bool terminal_save(const char *path, struct termios *ret);
+void terminal_restore(const char *path, const struct termios *modes);

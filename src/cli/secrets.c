@@ -1,0 +1,41 @@
+#include "cli/secrets.h"
+
+#include "ask/ask.h"
+#include "base/file.h"
+
+bool secret_is_given(const struct call *call, const char *option)
+{
+    return call_option(call, option) != NULL;
+}
+
+static int name_option(const char *option, struct error *error)
+{
+    if (error->kind == ERROR_USAGE && !error->remedy[0])
+        error_remedy(error, "without a terminal, use --%s FILE", option);
+    return (int)error->kind;
+}
+
+int secret_from_call(const struct call *call, const char *option, const char *prompt, size_t max, struct secret *ret,
+                     struct error *error)
+{
+    const char *path = call_option(call, option);
+    struct ask_way way = ask_way_terminal();
+
+    if (path)
+        return file_read_secret(path, max, ret, error);
+    return ask_secret(&way, prompt, ret, error) ? name_option(option, error) : 0;
+}
+
+int new_pin_from_call(const struct call *call, const char *option, const struct pin_rules *rules, struct secret *ret,
+                      struct error *error)
+{
+    const char *path = call_option(call, option);
+    struct ask_way way = ask_way_terminal();
+    int r = path ? file_read_secret(path, ASK_MAX_BYTES, ret, error) : ask_new_secret(&way, "New PIN", ret, error);
+
+    if (r == ERROR_WRONG_PIN) /* longer than any PIN */
+        error_rekind(error, ERROR_USAGE);
+    if (r)
+        return name_option(option, error);
+    return policy_pin_check(rules, ret, error);
+}

@@ -1,0 +1,96 @@
+/*
+ * What the files of this folder share. A call into libcryptsetup goes through volume_device(), so that the complaints
+ * that volume_fail() tells are those of this call; and a call that was to write and failed is followed by
+ * volume_reload(), because libcryptsetup leaves the half-made change in its copy of the header, and would write it with
+ * the next one.
+ */
+#pragma once
+
+#include "luks/volume.h"
+
+#define TOKEN_NAME_TEXT sizeof("token 31")
+#define MAPPING_NAME_MAX 127 /* DM_NAME_LEN of linux/dm-ioctl.h, without the NUL */
+
+struct crypt_device;
+
+struct volume {
+    struct crypt_device *device;
+    char *path;
+    char uuid[VOLUME_UUID_TEXT];
+    char complaint[512]; /* libcryptsetup's error messages of the present call */
+    bool stale;          /* the header in memory is not the one on disk, and could not be read again */
+    char token_names[VOLUME_MAX_TOKENS][TOKEN_NAME_TEXT];
+};
+
+/* Collects what libcryptsetup says about this handle from now on, instead of having it printed. */
+void volume_listen(struct volume *volume);
+
+/* libcryptsetup's handle, its complaints so far forgotten. */
+struct crypt_device *volume_device(struct volume *volume);
+
+/* ERROR_FAILED: the path, the words, then libcryptsetup's complaints or, when it made none, its negative errno. */
+int volume_fail(struct volume *volume, int code, struct error *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Reads the header again after a failed change. */
+void volume_reload(struct volume *volume);
+
+/* 36 characters, hexadecimal digits in groups of 8-4-4-4-12. */
+bool uuid_is_valid(const char *text);
+
+/* ---- probe.c: why libcryptsetup does not take it ---- */
+
+/* Sets ERROR_NOT_LUKS2 from what lies at the places where a LUKS header would be. */
+int probe_explain(int fd, const char *path, struct error *error);
+
+/* ---- metadata.c: the header's JSON, parsed afresh ---- */
+
+/* The whole document. `ret_view` (kind ERROR_METADATA) borrows from *ret. */
+int metadata_read(struct volume *volume, struct json_object **ret, struct json_view *ret_view, struct error *error);
+
+/* The members of `object` that are numbered "0" to "31" and no others, as a mask. */
+int metadata_numbers(const struct json_view *object, const char *name, uint32_t *ret_mask, struct error *error);
+
+/* Member `number` of the top-level object `name`; ERROR_METADATA when there is none. */
+int metadata_item(const struct json_view *metadata, const char *name, int number, struct json_view *ret,
+                  struct error *error);
+
+/* A decimal number in a string, as LUKS2 writes 64-bit values. */
+int metadata_decimal(const struct json_view *view, const char *key, uint64_t *ret, struct error *error);
+
+/* True when an array view holds the string. */
+bool metadata_lists(const struct json_view *array, const char *text);
+
+/* ---- room.c: what still fits ---- */
+
+/* ERROR_REFUSED unless the document, with `extra` bytes more, fits into the header's JSON area. */
+int room_for_json(struct volume *volume, struct json_object *metadata, size_t extra, struct error *error);
+
+/* ERROR_REFUSED unless a gap between the keyslots' areas holds another one for a key of this size. */
+int room_for_keyslot(const struct json_view *metadata, size_t key_size_bytes, struct error *error);
+
+/* ---- token.c ---- */
+
+/* Sets "type", "keyslots" (none when keyslot is -1) and "version", and leaves the other keys. */
+int token_set_head(struct json_object *token, const char *type, int keyslot, struct error *error);
+
+/* ---- resolve.c, mapping.c ---- */
+
+struct system_folders {  /* where the system shows its devices: constants, but for the unit tests */
+    const char *sysfs;   /* "/sys" */
+    const char *dev;     /* "/dev" */
+    const char *by_uuid; /* "/dev/disk/by-uuid" */
+};
+extern const struct system_folders system_folders;
+
+/* The path of the device that holds the header. The caller frees *ret. */
+int resolve_device(const struct system_folders *folders, const char *device, char **ret, struct error *error);
+
+/* The sysfs folder of a mapping ("/sys/block/dm-3"), freed by the caller; *ret is NULL when the name is free. */
+int mapping_find(const struct system_folders *folders, const char *name, char **ret, struct error *error);
+
+/* One line of the mapping's dm folder ("name", "uuid"), freed by the caller; empty when it cannot be read. */
+char *mapping_attribute(const char *folder, const char *attribute);
+
+int mapping_state(const struct system_folders *folders, const char *name, const char *uuid, enum mapping_state *ret,
+                  struct error *error);

@@ -1,0 +1,158 @@
+#include "luks/internal.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <libcryptsetup.h>
+
+#define KEYSLOT_JSON_BYTES 512 /* more than the record of a new keyslot takes in the header's JSON: some 300 */
+
+/* SHA-256 and 1000 iterations: the least that libcryptsetup takes, and enough for passphrases of full entropy. */
+static const struct crypt_pbkdf_type minimal_kdf = {
+    .type = CRYPT_KDF_PBKDF2,
+    .hash = "sha256",
+    .iterations = 1000,
+    .flags = CRYPT_PBKDF_NO_BENCHMARK,
+};
+
+static int check_passphrase(const struct secret *passphrase, struct error *error)
+{
+    if (passphrase->size == 0)
+        return error_set(error, ERROR_USAGE, "an empty passphrase");
+    if (passphrase->size > VOLUME_MAX_PASSPHRASE_BYTES)
+        return error_set(error, ERROR_USAGE, "a passphrase of more than %d bytes", VOLUME_MAX_PASSPHRASE_BYTES);
+    return 0;
+}
+
+static int keyslots_of(const struct json_view *metadata, uint32_t *ret_mask, struct error *error)
+{
+    struct json_view keyslots;
+    int r = json_get_object(metadata, "keyslots", &keyslots, error);
+
+    return r ?: metadata_numbers(&keyslots, "keyslots", ret_mask, error);
+}
+
+int volume_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view metadata;
+    int r = metadata_read(volume, &document, &metadata, error);
+
+    r = r ?: keyslots_of(&metadata, ret_mask, error);
+    return r ? error_prefix(error, "\"%s\"", volume->path) : 0;
+}
+
+/* libcryptsetup says EINVAL for an unused keyslot, as for much else. */
+static int check_in_use(struct volume *volume, int keyslot, struct error *error)
+{
+    uint32_t mask;
+    int r = volume_keyslots(volume, &mask, error);
+
+    if (r)
+        return r;
+    if (keyslot < 0 || keyslot >= VOLUME_MAX_KEYSLOTS || !(mask & (1u << keyslot)))
+        return error_set(error, ERROR_METADATA, "\"%s\": keyslot %d is not in use", volume->path, keyslot);
+    return 0;
+}
+
+static int open_failed(struct volume *volume, int code, int keyslot, struct error *error)
+{
+    if (code == -EPERM && keyslot == CRYPT_ANY_SLOT)
+        return error_set(error, ERROR_WRONG_PIN, "\"%s\": the passphrase opens no keyslot", volume->path);
+    if (code == -EPERM)
+        return error_set(error, ERROR_WRONG_PIN, "\"%s\": the passphrase does not open keyslot %d", volume->path,
+                         keyslot);
+    if (code == -ENOENT)
+        return error_set(error, ERROR_METADATA, "\"%s\": no keyslot holds the volume key", volume->path);
+    return volume_fail(volume, code, error, "cannot open a keyslot");
+}
+
+int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret *passphrase, struct secret *ret_key,
+                        int *ret_slot, struct error *error)
+{
+    cleanup(secret_free) struct secret key = { 0 };
+    int code, r = check_passphrase(passphrase, error);
+
+    if (!r && keyslot != CRYPT_ANY_SLOT)
+        r = check_in_use(volume, keyslot, error);
+    r = r ?: secret_new(&key, VOLUME_MAX_KEY_BYTES, error);
+    if (r)
+        return r;
+    key.size = key.capacity;
+    code = crypt_volume_key_get(volume_device(volume), keyslot, (char *)key.bytes, &key.size,
+                                (const char *)passphrase->bytes, passphrase->size);
+    if (code < 0)
+        return open_failed(volume, code, keyslot, error);
+    /* a keyslot that is asked for by its number may hold an unbound key */
+    if (crypt_volume_key_verify(volume->device, (const char *)key.bytes, key.size) < 0)
+        return error_set(error, ERROR_METADATA, "\"%s\": keyslot %d does not hold the volume key", volume->path, code);
+    if (ret_key)
+        *ret_key = secret_take(&key);
+    if (ret_slot)
+        *ret_slot = code;
+    return 0;
+}
+
+static int find_free(struct volume *volume, uint32_t mask, int *ret, struct error *error)
+{
+    for (int i = 0; i < VOLUME_MAX_KEYSLOTS; i++)
+        if (!(mask & (1u << i))) {
+            *ret = i;
+            return 0;
+        }
+    error_set(error, ERROR_REFUSED, "\"%s\": all %d keyslots are in use", volume->path, VOLUME_MAX_KEYSLOTS);
+    return error_remedy(error, "remove a keyslot that is no longer used: cryptsetup luksKillSlot");
+}
+
+static int find_room(struct volume *volume, size_t key_size_bytes, int *ret_slot, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view metadata;
+    uint32_t mask;
+    int r = metadata_read(volume, &document, &metadata, error);
+
+    r = r ?: keyslots_of(&metadata, &mask, error);
+    r = r ?: find_free(volume, mask, ret_slot, error);
+    r = r ?: room_for_json(volume, document, KEYSLOT_JSON_BYTES, error);
+    return r ?: room_for_keyslot(&metadata, key_size_bytes, error);
+}
+
+int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
+                       struct error *error)
+{
+    int slot = -1, code, r = check_passphrase(passphrase, error);
+
+    if (!r && (key->size == 0 || key->size > VOLUME_MAX_KEY_BYTES))
+        r = error_set(error, ERROR_USAGE, "a volume key of %zu bytes", key->size);
+    r = r ?: find_room(volume, key->size, &slot, error);
+    if (r)
+        return r;
+    if (crypt_volume_key_verify(volume_device(volume), (const char *)key->bytes, key->size) < 0)
+        return error_set(error, ERROR_FAILED, "\"%s\": the volume key is another volume's", volume->path);
+    code = crypt_set_pbkdf_type(volume->device, &minimal_kdf);
+    if (code >= 0)
+        code = crypt_keyslot_add_by_volume_key(volume->device, slot, (const char *)key->bytes, key->size,
+                                               (const char *)passphrase->bytes, passphrase->size);
+    if (code < 0) {
+        r = volume_fail(volume, code, error, "cannot add a keyslot");
+        volume_reload(volume);
+        return r;
+    }
+    *ret_slot = code;
+    return 0;
+}
+
+int volume_keyslot_remove(struct volume *volume, int keyslot, struct error *error)
+{
+    int code, r = check_in_use(volume, keyslot, error);
+
+    if (r)
+        return r;
+    code = crypt_keyslot_destroy(volume_device(volume), keyslot);
+    if (code < 0) {
+        r = volume_fail(volume, code, error, "cannot remove keyslot %d", keyslot);
+        volume_reload(volume);
+        return r;
+    }
+    return 0;
+}

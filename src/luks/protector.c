@@ -1,0 +1,316 @@
+#include "luks/token.h"
+
+#include "base/cleanup.h"
+#include "luks/internal.h"
+
+#include <string.h>
+#include <time.h>
+
+#define PAYLOAD_KEYSLOT "keyslot"
+#define KDF_TYPE "argon2id"
+#define KDF_MIN_KIB_PER_LANE 8 /* RFC 9106, 3.1 */
+
+static const char *const kind_names[] = { [PROTECTOR_TPM2_PIN] = "tpm2-pin", [PROTECTOR_TPM2] = "tpm2" };
+
+const char *protector_kind_name(enum protector_kind kind)
+{
+    return (unsigned)kind < array_size(kind_names) ? kind_names[kind] : "unknown";
+}
+
+/* ---- reading ---- */
+
+static int read_version(const struct json_view *view, struct error *error)
+{
+    int64_t version;
+    int r = json_get_integer(view, "version", 0, INT32_MAX, &version, error);
+
+    if (r || version == TOKEN_VERSION)
+        return r;
+    json_fault(view, "version", error, "%lld is not known to this bootseal", (long long)version);
+    return error_remedy(error, "use the bootseal that wrote it, or a newer one");
+}
+
+static int read_one_of(const struct json_view *view, const char *key, const char *const *words, size_t count,
+                       size_t *ret, struct error *error)
+{
+    const char *text;
+    int r = json_get_string(view, key, 64, &text, error);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(text, words[i]) == 0) {
+            *ret = i;
+            return 0;
+        }
+    return json_fault(view, key, error, "\"%s\" is not known to this bootseal", text);
+}
+
+/* At most one: the keyslot is gone from the list when somebody removed it. */
+static int read_keyslot(const struct json_view *view, int *ret, struct error *error)
+{
+    struct json_view list;
+    struct json_object *item;
+    char name[12];
+    int r = json_get_array(view, "keyslots", 1, &list, error);
+
+    if (r)
+        return r;
+    *ret = -1;
+    if (json_object_array_length(list.object) == 0)
+        return 0;
+    item = json_object_array_get_idx(list.object, 0);
+    for (int i = 0; json_object_is_type(item, json_type_string) && i < VOLUME_MAX_KEYSLOTS; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        if (strcmp(json_object_get_string(item), name) == 0) {
+            *ret = i;
+            return 0;
+        }
+    }
+    return json_fault(view, "keyslots", error, "must hold a number from 0 to 31, as a string");
+}
+
+static int read_id(const struct json_view *view, char ret[VOLUME_UUID_TEXT], struct error *error)
+{
+    const char *text;
+    int r = json_get_string(view, "id", VOLUME_UUID_TEXT - 1, &text, error);
+
+    if (r)
+        return r;
+    if (!uuid_is_valid(text) || strpbrk(text, "ABCDEF"))
+        return json_fault(view, "id", error, "must be a UUID in lower case");
+    memcpy(ret, text, VOLUME_UUID_TEXT);
+    return 0;
+}
+
+/* Labels are shown on terminals: no control characters, those of ISO 6429 at U+0080 to U+009F included. */
+static int read_label(const struct json_view *view, char ret[PROTECTOR_LABEL_MAX + 1], struct error *error)
+{
+    const char *text;
+    int r = json_get_string(view, "label", PROTECTOR_LABEL_MAX, &text, error);
+
+    if (r)
+        return r;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+            return json_fault(view, "label", error, "has a control character");
+    snprintf(ret, PROTECTOR_LABEL_MAX + 1, "%s", text);
+    return 0;
+}
+
+/* "2026-11-21T20:00:00Z", and a date that exists: it reads as a time that is written in the same way. */
+static int read_created(const struct json_view *view, char ret[21], struct error *error)
+{
+    static const char form[] = "%Y-%m-%dT%H:%M:%SZ";
+    char again[32] = "";
+    struct tm fields = { 0 };
+    const char *text, *end;
+    time_t seconds;
+    int r = json_get_string(view, "created", 20, &text, error);
+
+    if (r)
+        return r;
+    end = strptime(text, form, &fields);
+    seconds = timegm(&fields);
+    if (!end || *end || !gmtime_r(&seconds, &fields) || !strftime(again, sizeof(again), form, &fields) ||
+        strcmp(again, text) != 0 || strlen(text) != 20)
+        return json_fault(view, "created", error, "must be a time like 2026-11-21T20:00:00Z");
+    memcpy(ret, text, 21);
+    return 0;
+}
+
+static int read_name(const struct json_view *view, const char *key, struct object_name *ret, struct error *error)
+{
+    int r = json_get_hex(view, key, ret->bytes, sizeof(ret->bytes), error);
+
+    if (!r && (ret->bytes[0] != HASH_SHA256 >> 8 || ret->bytes[1] != (HASH_SHA256 & 0xff)))
+        return json_fault(view, key, error, "is not a SHA-256 Name");
+    return r;
+}
+
+static int read_tpm(const struct json_view *view, struct protector *ret, struct error *error)
+{
+    struct sealed_blob *sealed = &ret->sealed;
+    struct json_view tpm;
+    int r = json_get_object(view, "tpm", &tpm, error);
+
+    r = r ?: read_name(&tpm, "srk", &ret->srk, error);
+    r = r ?: read_name(&tpm, "approval", &ret->approval, error);
+    r = r ?: json_get_base64(&tpm, "private", sealed->private, sizeof(sealed->private), &sealed->private_size, error);
+    return r ?: json_get_base64(&tpm, "public", sealed->public, sizeof(sealed->public), &sealed->public_size, error);
+}
+
+static int read_number(const struct json_view *view, const char *key, uint32_t min, uint32_t max, uint32_t *ret,
+                       struct error *error)
+{
+    int64_t number;
+    int r = json_get_integer(view, key, min, max, &number, error);
+
+    if (!r)
+        *ret = (uint32_t)number;
+    return r;
+}
+
+static int read_kdf(const struct json_view *view, struct kdf_parameters *ret, struct error *error)
+{
+    static const char *const types[] = { KDF_TYPE };
+    struct json_view kdf;
+    size_t type, salt_size;
+    int r = json_get_object(view, "kdf", &kdf, error);
+
+    r = r ?: read_one_of(&kdf, "type", types, array_size(types), &type, error);
+    r = r ?: read_number(&kdf, "lanes", 1, KDF_MAX_LANES, &ret->lanes, error);
+    r = r
+            ?: read_number(&kdf, "memory_kib", KDF_MIN_KIB_PER_LANE * ret->lanes, KDF_MAX_MEMORY_KIB, &ret->memory_kib,
+                           error);
+    r = r ?: read_number(&kdf, "iterations", 1, KDF_MAX_ITERATIONS, &ret->iterations, error);
+    r = r ?: json_get_base64(&kdf, "salt", ret->salt, sizeof(ret->salt), &salt_size, error);
+    if (!r && salt_size != sizeof(ret->salt))
+        return json_fault(&kdf, "salt", error, "must be %zu bytes", sizeof(ret->salt));
+    return r;
+}
+
+int protector_from_json(const struct json_view *view, int number, struct protector *ret, struct error *error)
+{
+    static const char *const types[] = { TOKEN_TYPE_PROTECTOR, TOKEN_TYPE_PENDING };
+    static const char *const payloads[] = { PAYLOAD_KEYSLOT };
+    struct protector protector = { .token = number };
+    size_t word, kind = 0;
+    int r = read_version(view, error);
+
+    r = r ?: read_one_of(view, "type", types, array_size(types), &word, error);
+    r = r ?: read_one_of(view, "kind", kind_names, array_size(kind_names), &kind, error);
+    r = r ?: read_one_of(view, "payload", payloads, array_size(payloads), &word, error);
+    r = r ?: read_keyslot(view, &protector.keyslot, error);
+    r = r ?: read_id(view, protector.id, error);
+    r = r ?: read_label(view, protector.label, error);
+    r = r ?: read_created(view, protector.created, error);
+    r = r ?: read_tpm(view, &protector, error);
+    protector.kind = (enum protector_kind)kind;
+    if (!r && protector.kind == PROTECTOR_TPM2_PIN)
+        r = read_kdf(view, &protector.kdf, error);
+    else if (!r && json_has(view, "kdf"))
+        r = json_fault(view, "kdf", error, "there is no PIN to derive from");
+    if (!r)
+        *ret = protector;
+    return r;
+}
+
+/* ---- writing ---- */
+
+/* The object under the key, made when there is none: what it holds besides our keys is kept. */
+static int sub_object(struct json_object *object, const char *key, struct json_object **ret, struct error *error)
+{
+    struct json_object *child;
+    int r = 0;
+
+    if (!json_object_object_get_ex(object, key, &child) || !json_object_is_type(child, json_type_object)) {
+        child = json_object_new_object();
+        r = json_add(object, key, child, error);
+    }
+    if (!r)
+        *ret = child;
+    return r;
+}
+
+static int write_tpm(struct json_object *token, const struct protector *protector, struct error *error)
+{
+    const struct sealed_blob *sealed = &protector->sealed;
+    struct json_object *tpm = NULL;
+    int r = sub_object(token, "tpm", &tpm, error);
+
+    r = r ?: json_add(tpm, "srk", json_new_hex(protector->srk.bytes, NAME_BYTES), error);
+    r = r ?: json_add(tpm, "approval", json_new_hex(protector->approval.bytes, NAME_BYTES), error);
+    r = r ?: json_add(tpm, "private", json_new_base64(sealed->private, sealed->private_size), error);
+    return r ?: json_add(tpm, "public", json_new_base64(sealed->public, sealed->public_size), error);
+}
+
+static int write_kdf(struct json_object *token, const struct protector *protector, struct error *error)
+{
+    const struct kdf_parameters *parameters = &protector->kdf;
+    struct json_object *kdf = NULL;
+    int r;
+
+    if (protector->kind != PROTECTOR_TPM2_PIN) {
+        json_object_object_del(token, "kdf");
+        return 0;
+    }
+    r = sub_object(token, "kdf", &kdf, error);
+    r = r ?: json_add(kdf, "type", json_object_new_string(KDF_TYPE), error);
+    r = r ?: json_add(kdf, "memory_kib", json_object_new_int64(parameters->memory_kib), error);
+    r = r ?: json_add(kdf, "iterations", json_object_new_int64(parameters->iterations), error);
+    r = r ?: json_add(kdf, "lanes", json_object_new_int64(parameters->lanes), error);
+    return r ?: json_add(kdf, "salt", json_new_base64(parameters->salt, sizeof(parameters->salt)), error);
+}
+
+static int write_text(struct json_object *token, const struct protector *protector, struct error *error)
+{
+    int r = json_add(token, "id", json_object_new_string(protector->id), error);
+
+    r = r ?: json_add(token, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
+    r = r ?: json_add(token, "label", json_object_new_string(protector->label), error);
+    r = r ?: json_add(token, "payload", json_object_new_string(PAYLOAD_KEYSLOT), error);
+    return r ?: json_add(token, "created", json_object_new_string(protector->created), error);
+}
+
+int protector_to_json(const struct protector *protector, const char *type, struct json_object *base,
+                      struct json_object **ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    int r;
+
+    if (base && json_object_deep_copy(base, &token, NULL) < 0)
+        return error_no_memory(error);
+    if (!base)
+        token = json_object_new_object();
+    if (!token)
+        return error_no_memory(error);
+    r = token_set_head(token, type, protector->keyslot, error);
+    r = r ?: write_text(token, protector, error);
+    r = r ?: write_tpm(token, protector, error);
+    r = r ?: write_kdf(token, protector, error);
+    if (!r)
+        *ret = take_ptr(token);
+    return r;
+}
+
+/* ---- all of a volume ---- */
+
+static int read_into(struct volume *volume, int number, struct protector *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    struct json_view view;
+    int r = volume_token_read(volume, number, &token, &view, error);
+
+    if (r)
+        return r;
+    r = protector_from_json(&view, number, ret, error);
+    return r ? error_prefix(error, "\"%s\"", volume_path(volume)) : 0;
+}
+
+int protector_list_read(struct volume *volume, const char *type, struct protector_list *ret, struct error *error)
+{
+    cleanup(protector_list_free) struct protector_list list = { 0 };
+    struct token_list tokens;
+    int r = volume_tokens(volume, type, &tokens, error);
+
+    if (r)
+        return r;
+    list.items = calloc(VOLUME_MAX_TOKENS, sizeof(*list.items));
+    if (!list.items)
+        return error_no_memory(error);
+    for (; list.count < tokens.count; list.count++) {
+        r = read_into(volume, tokens.numbers[list.count], &list.items[list.count], error);
+        if (r)
+            return r;
+    }
+    *ret = list;
+    list = (struct protector_list){ 0 };
+    return 0;
+}
+
+void protector_list_free(struct protector_list *list)
+{
+    free(list->items);
+    *list = (struct protector_list){ 0 };
+}

@@ -1,0 +1,222 @@
+/* First half of an enrolment: everything that can be refused. */
+#include "protect/approve.h"
+#include "protect/boot-state.h"
+#include "protect/enroll.h"
+#include "protect/leftover.h"
+#include "protect/mapper-name.h"
+#include "protect/provision.h"
+
+#include "base/blockdev.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static int check_state_place(const struct enroll_request *request, struct error *error)
+{
+    const char *folder = request->state_folder ? request->state_folder : STATE_FOLDER;
+    struct blockdev_list devices;
+    bool encrypted = false;
+    int r = file_make_folder(folder, 0700, error);
+
+    if (!r && !request->allow_unencrypted_state)
+        r = blockdev_of_path(BLOCKDEV_SYSFS, folder, &devices, error);
+    if (!r && !request->allow_unencrypted_state)
+        r = blockdev_is_encrypted(BLOCKDEV_SYSFS, &devices, &encrypted, error);
+    if (r || request->allow_unencrypted_state || encrypted)
+        return r;
+    error_set(error, ERROR_REFUSED,
+              "the state folder \"%s\" would lie on a file system outside LUKS: whoever takes the "
+              "disk gets the authority's key",
+              folder);
+    return error_remedy(error, "run this on the machine whose root is encrypted, or choose another --state-dir; "
+                               "--allow-unencrypted-state is for tests and images");
+}
+
+static int check_tpm(struct tpm *tpm, const struct policy_document *document, struct error *error)
+{
+    struct tpm_identity identity;
+    uint32_t active;
+    int r = tpm_identity_read(tpm, &identity, error);
+
+    if (r)
+        return r;
+    if (!identity.has_policy_authorize_nv) {
+        error_set(error, ERROR_TPM,
+                  "this TPM (\"%s\", library revision %u.%02u) has no TPM2_PolicyAuthorizeNV, so an "
+                  "approval could never be changed",
+                  identity.manufacturer, identity.revision / 100, identity.revision % 100);
+        return error_remedy(error, "update the TPM's firmware, or use a TPM of library revision 1.38 or later");
+    }
+    r = tpm_bank_read(tpm, document->bank, &active, error);
+    if (r || (active & document->pcrs) == document->pcrs)
+        return r;
+    error_set(error, ERROR_REFUSED, "the TPM's PCR bank %s is not active", hash_name(document->bank));
+    return error_remedy(error, "choose an active bank with --bank, or switch it on in the firmware's setup");
+}
+
+static int check_one_protector(struct enroll *enroll, struct error *error)
+{
+    cleanup(protector_list_free) struct protector_list list = { 0 };
+    enum protector_kind kind = enroll->request.no_pin ? PROTECTOR_TPM2 : PROTECTOR_TPM2_PIN;
+    int r = protector_list_read(enroll->volume, TOKEN_TYPE_PROTECTOR, &list, error);
+
+    for (size_t i = 0; !r && i < list.count; i++)
+        if (list.items[i].kind == kind) {
+            error_set(error, ERROR_REFUSED, "\"%s\" already has a protector of kind %s (%s)",
+                      volume_path(enroll->volume), protector_kind_name(kind), list.items[i].id);
+            return error_remedy(error, "remove it first: bootseal remove --protector %s %s", list.items[i].id,
+                                volume_path(enroll->volume));
+        }
+    return r;
+}
+
+static int describe_pin(struct enroll *enroll, struct error *error)
+{
+    struct volume_facts facts;
+    struct stat status;
+    cleanup(free_ptr) char *real = NULL;
+    int r = volume_facts_read(enroll->volume, &facts, error);
+
+    if (r)
+        return r;
+    real = realpath(volume_path(enroll->volume), NULL);
+    if (!real || stat(real, &status) < 0)
+        return error_set(error, ERROR_FAILED, "cannot look at \"%s\"", volume_path(enroll->volume));
+    strcpy(enroll->pin.uuid, facts.uuid);
+    enroll->pin.facts = facts.digest;
+    if (S_ISBLK(status.st_mode))
+        snprintf(enroll->pin.device, sizeof(enroll->pin.device), "/dev/disk/by-uuid/%s", facts.uuid);
+    else if (strlen(real) <= PINS_DEVICE_MAX)
+        strcpy(enroll->pin.device, real);
+    else
+        return error_set(error, ERROR_USAGE, "the path \"%s\" is too long", real);
+    return mapper_name_find(volume_path(enroll->volume), facts.uuid, enroll->request.name, enroll->pin.name,
+                            sizeof(enroll->pin.name), error);
+}
+
+/* All volumes of a machine share one selection: there is one index, one list and one boot. */
+static int check_same_policy(const struct enroll *enroll, struct error *error)
+{
+    const struct policy_document *document = &enroll->request.document;
+    const struct approval *approval = &enroll->state.approval;
+    char wanted[PCR_LIST_TEXT], in_force[PCR_LIST_TEXT];
+
+    if (!approval->object_count ||
+        (approval->bank == document->bank && approval->pcrs == document->pcrs && approval->cap == document->cap))
+        return 0;
+    pcr_mask_format(document->pcrs, wanted);
+    pcr_mask_format(approval->pcrs, in_force);
+    error_set(error, ERROR_REFUSED,
+              "the policy wants %s PCRs %s, but this machine's volumes are enrolled with %s PCRs %s",
+              hash_name(document->bank), wanted, hash_name(approval->bank), in_force);
+    return error_remedy(error, "use the same policy, or remove the other protectors first");
+}
+
+/* On a machine with an approval in force the volume joins that; else the boot state that counts is the first branch. */
+static int read_boot_values(struct enroll *enroll, struct error *error)
+{
+    const struct policy_document *document = &enroll->request.document;
+    const struct boot_state_request wanted = {
+        .report_path = enroll->request.report_path,
+        .bank = document->bank,
+        .pcrs = document->pcrs,
+        .cap = document->cap,
+        .current_values = enroll->request.current_values,
+    };
+    int r;
+
+    if (approval_find_branch(&enroll->state.approval, BRANCH_BOOT) >= 0)
+        return 0;
+    r = boot_state_read(enroll->request.tpm, &wanted, &enroll->boot_values, error);
+    return r ? r : policy_document_check_values(document, &enroll->boot_values, !enroll->request.no_pin, error);
+}
+
+static int draft_approval(struct enroll *enroll, struct error *error)
+{
+    const struct policy_document *document = &enroll->request.document;
+    struct branch branch;
+    int r = approve_draft(&enroll->state, document->bank, document->pcrs, document->cap, &enroll->draft, error);
+
+    if (r || approval_find_branch(&enroll->draft, BRANCH_BOOT) >= 0)
+        return r;
+    r = approve_boot_branch(&enroll->draft, &enroll->boot_values, &branch, error);
+    return r ? r : approval_add_branch(&enroll->draft, &branch, error);
+}
+
+static int prepare_tpm(struct enroll *enroll, struct error *error)
+{
+    const struct policy_document *document = &enroll->request.document;
+    struct pins *pins = &enroll->state.pins;
+    bool lost;
+    int r = provision_tpm(enroll->request.tpm, &enroll->state, &lost, error);
+
+    if (!r && !enroll->state.has_pins) {
+        pins->bank = document->bank;
+        pins->cap = document->cap;
+        r = state_save_pins(&enroll->state, error);
+    }
+    if (!r && !enroll->request.no_pin)
+        r = provision_lockout(enroll->request.tpm, &enroll->state, &document->lockout, error);
+    return r ? r : approve_settle(enroll->request.tpm, &enroll->state, lost, error);
+}
+
+int enroll_begin(struct enroll *ret, const struct enroll_request *request, struct error *error)
+{
+    int r;
+
+    *ret = (struct enroll){ .request = *request, .state.lock = -1 };
+    r = volume_open(&ret->volume, request->device, error);
+    if (!r)
+        r = describe_pin(ret, error);
+    if (!r)
+        r = check_tpm(request->tpm, &request->document, error);
+    if (!r)
+        r = check_state_place(request, error);
+    if (!r)
+        r = state_open(request->state_folder, STATE_CREATE, &ret->state, error);
+    if (!r)
+        r = check_one_protector(ret, error);
+    if (!r)
+        r = check_same_policy(ret, error);
+    if (!r)
+        r = read_boot_values(ret, error);
+    if (!r)
+        r = prepare_tpm(ret, error);
+    return r ? r : draft_approval(ret, error);
+}
+
+/* What an enrolment that was cut has left in header and list. The object is dropped from the draft: the switch that
+ * follows takes it out of the TPM's hands. */
+static int clear_leftovers(struct enroll *enroll, struct error *error)
+{
+    struct object_name names[VOLUME_MAX_TOKENS];
+    size_t count;
+    int r = leftover_objects(enroll->volume, names, &count, error);
+
+    for (size_t i = 0; !r && i < count; i++) {
+        int object = approval_find_object(&enroll->draft, &names[i]);
+
+        if (object >= 0)
+            approval_remove_object(&enroll->draft, (size_t)object);
+    }
+    return r ? r : leftover_clear(enroll->volume, enroll->key_keyslot, error);
+}
+
+int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error)
+{
+    int r = volume_keyslot_open(enroll->volume, -1, passphrase, &enroll->key, &enroll->key_keyslot, error);
+
+    if (r)
+        return error_prefix(error, "the existing passphrase");
+    return clear_leftovers(enroll, error);
+}
+
+void enroll_end(struct enroll *enroll)
+{
+    secret_free(&enroll->key);
+    approval_free(&enroll->draft);
+    volume_close(&enroll->volume);
+    state_close(&enroll->state);
+}

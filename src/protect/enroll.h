@@ -1,0 +1,54 @@
+/*
+ * Adding a protector to a volume. In two halves, so that everything that can be refused is refused before anyone is
+ * asked for a secret: enroll_begin() checks, enroll_finish() changes. In between the caller gets passphrase and PIN.
+ *
+ * The order of the change, and what a power cut leaves behind:
+ *   seal (nothing) - bootseal-pending token (the token) - approval with old and new objects (an object without a token)
+ * - unseal by authority and PIN - keyslot (named by the pending token) - keyslot opened with the result - bootseal
+ * token: from here on the protector is there - pending token dropped. enroll_check_passphrase() clears away what an
+ * enrolment that was cut has left.
+ */
+#pragma once
+
+#include "policy/document.h"
+#include "protect/state.h"
+#include "tpm/tpm.h"
+
+struct enroll_request {
+    struct tpm *tpm;
+    const char *state_folder; /* NULL: STATE_FOLDER */
+    const char *device;
+    const char *name;  /* /dev/mapper name at boot; NULL: the active mapping's, crypttab's, or luks-UUID */
+    const char *label; /* NULL: none */
+    const char *report_path;
+    struct policy_document document;
+    bool no_pin;
+    bool current_values;
+    bool allow_unencrypted_state;
+};
+
+struct enroll {
+    struct enroll_request request;
+    struct state state;
+    struct volume *volume;
+    struct pinned_volume pin;
+    struct pcr_values boot_values; /* mask 0: the machine has an approval already */
+    struct approval draft;         /* what is approved afterwards, without the new object */
+    struct secret key;             /* the volume key, after enroll_check_passphrase() */
+    int key_keyslot;               /* the keyslot that the passphrase opened */
+    struct protector protector;
+};
+
+/*
+ * Volume, state folder, TPM, policy and boot state, each against its rules. Makes what the TPM needs (SRK, lockout
+ * authorisation, index) since that is the only way to know that it can be made. enroll_end() cleans up.
+ */
+int enroll_begin(struct enroll *ret, const struct enroll_request *request, struct error *error);
+
+/* The existing passphrase, tried at once. */
+int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error);
+
+/* `pin` is NULL with no_pin. After success enroll->protector is the new one. */
+int enroll_finish(struct enroll *enroll, const struct secret *pin, struct error *error);
+
+void enroll_end(struct enroll *enroll);

@@ -1,0 +1,22 @@
+/*
+ * The bootseal-pending token: what a power cut during an enrolment may leave behind. It is written before the volume is
+ * changed and names the keyslot that will be used, so that the keyslot can be found and wiped later.
+ */
+#pragma once
+
+#include "luks/token.h"
+
+/* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot".
+ */
+int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error);
+
+/*
+ * Removes all pending tokens of the volume, and each one's planned keyslot if it is in use, no protector names it, and
+ * it is not `keep`: the keyslot that the caller's passphrase has just opened. A forged token can thus never take away
+ * the way in that the administrator is using.
+ */
+int leftover_clear(struct volume *volume, int keep, struct error *error);
+
+/* The Names of the objects that pending tokens hold and no protector's token does: dead weight in an approval. */
+int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,
+                     struct error *error);

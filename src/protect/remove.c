@@ -1,0 +1,165 @@
+#include "protect/remove.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "protect/approve.h"
+#include "protect/provision.h"
+
+#include <string.h>
+
+struct removal {
+    const struct remove_request *request;
+    struct state state;
+    struct volume *volume;
+    struct protector_list list;
+    bool chosen[VOLUME_MAX_TOKENS];
+    size_t count;
+};
+
+static void removal_free(struct removal *removal)
+{
+    protector_list_free(&removal->list);
+    volume_close(&removal->volume);
+    state_close(&removal->state);
+}
+
+static int choose(struct removal *removal, struct error *error)
+{
+    const char *wanted = removal->request->protector;
+    int r = protector_list_read(removal->volume, TOKEN_TYPE_PROTECTOR, &removal->list, error);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < removal->list.count; i++) {
+        removal->chosen[i] = !wanted || strncmp(removal->list.items[i].id, wanted, strlen(wanted)) == 0;
+        removal->count += removal->chosen[i];
+    }
+    if (removal->count == 0)
+        return error_set(error, ERROR_NO_PROTECTOR,
+                         wanted ? "\"%s\" has no protector \"%s\"" : "\"%s\" has no protector",
+                         volume_path(removal->volume), wanted);
+    if (wanted && removal->count > 1)
+        return error_set(error, ERROR_USAGE, "\"%s\" begins the IDs of %zu protectors: give more of it", wanted,
+                         removal->count);
+    return 0;
+}
+
+static uint32_t keyslots_of(const struct removal *removal)
+{
+    uint32_t mask = 0;
+
+    for (size_t i = 0; i < removal->list.count; i++)
+        if (removal->chosen[i] && removal->list.items[i].keyslot >= 0)
+            mask |= 1u << removal->list.items[i].keyslot;
+    return mask;
+}
+
+static int check_way_in(const struct removal *removal, struct error *error)
+{
+    uint32_t used;
+    int r = volume_keyslots(removal->volume, &used, error);
+
+    if (r || used & ~keyslots_of(removal) || removal->request->force_last)
+        return r;
+    error_set(error, ERROR_REFUSED, "that would remove the last way into \"%s\"", volume_path(removal->volume));
+    return error_remedy(error, "add a passphrase first (cryptsetup luksAddKey), or use --force-last to lose the data");
+}
+
+static int names_of(const struct removal *removal, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,
+                    struct error *error)
+{
+    int r = 0;
+
+    *ret_count = 0;
+    for (size_t i = 0; !r && i < removal->list.count; i++)
+        if (removal->chosen[i])
+            r = sealed_name(&removal->list.items[i].sealed, &ret[(*ret_count)++], error);
+    return r;
+}
+
+static int withdraw(struct removal *removal, struct error *error)
+{
+    struct object_name names[VOLUME_MAX_TOKENS];
+    struct tpm *tpm = removal->request->tpm;
+    size_t count;
+    bool lost;
+    int r = names_of(removal, names, &count, error);
+
+    if (r || !removal->state.has_approval || !removal->state.approval.object_count)
+        return r;
+    if (tpm)
+        r = provision_tpm(tpm, &removal->state, &lost, error);
+    if (!r && tpm)
+        r = approve_settle(tpm, &removal->state, lost, error);
+    return r ? r : approve_withdraw(tpm, &removal->state, names, count, error);
+}
+
+static int remove_tokens(struct volume *volume, const char *type, struct error *error)
+{
+    struct token_list list;
+    int r = volume_tokens(volume, type, &list, error);
+
+    for (size_t i = 0; !r && i < list.count; i++)
+        r = volume_token_remove(volume, list.numbers[i], error);
+    return r;
+}
+
+static int clean_header(struct removal *removal, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < removal->list.count; i++) {
+        const struct protector *protector = &removal->list.items[i];
+
+        if (!removal->chosen[i])
+            continue;
+        if (protector->keyslot >= 0)
+            r = volume_keyslot_remove(removal->volume, protector->keyslot, error);
+        if (!r)
+            r = volume_token_remove(removal->volume, protector->token, error);
+    }
+    if (!r && removal->count == removal->list.count)
+        r = remove_tokens(removal->volume, TOKEN_TYPE_APPROVAL, error);
+    return r;
+}
+
+static int unpin(struct removal *removal, struct error *error)
+{
+    struct pins *pins = &removal->state.pins;
+    struct pinned_volume *pin = removal->state.has_pins ? pins_find(pins, volume_uuid(removal->volume)) : NULL;
+
+    if (!pin || removal->count < removal->list.count)
+        return 0;
+    memmove(pin, pin + 1, (size_t)(pins->volumes + pins->volume_count - (pin + 1)) * sizeof(*pin));
+    pins->volume_count--;
+    return state_save_pins(&removal->state, error);
+}
+
+int remove_protectors(const struct remove_request *request, struct remove_result *ret, struct error *error)
+{
+    cleanup(removal_free) struct removal removal = { .request = request, .state.lock = -1 };
+    enum state_mode mode;
+    int r = volume_open(&removal.volume, request->device, error);
+
+    if (!r)
+        r = choose(&removal, error);
+    if (!r)
+        r = check_way_in(&removal, error);
+    /* after a reinstallation there are tokens, and no state to change */
+    mode = file_exists(request->state_folder ? request->state_folder : STATE_FOLDER) ? STATE_CHANGE : STATE_READ;
+    if (!r)
+        r = state_open(request->state_folder, mode, &removal.state, error);
+    if (!r)
+        r = withdraw(&removal, error);
+    if (!r)
+        r = approve_reopen(&removal.state, &removal.volume, error);
+    if (!r)
+        r = clean_header(&removal, error);
+    if (!r)
+        r = unpin(&removal, error);
+    if (!r)
+        r = volume_keyslots(removal.volume, &ret->keyslots_left, error);
+    if (!r)
+        ret->removed = removal.count;
+    return r;
+}

@@ -1,0 +1,169 @@
+#include "protect/report.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/json.h"
+
+#include <string.h>
+
+#define REPORT_VERSION 1
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX 64
+
+static int boot_id(char ret[BOOT_ID_MAX], struct error *error)
+{
+    cleanup(free_ptr) char *text = NULL;
+    int r = file_read(BOOT_ID_PATH, BOOT_ID_MAX - 1, &text, NULL, error);
+
+    if (r)
+        return r;
+    text[strcspn(text, "\n")] = '\0';
+    strcpy(ret, text);
+    return 0;
+}
+
+static int add_text_or_null(struct json_object *object, const char *key, const char *text, struct error *error)
+{
+    if (text[0])
+        return json_add(object, key, json_object_new_string(text), error);
+    return json_object_object_add(object, key, NULL) < 0 ? error_no_memory(error) : 0;
+}
+
+static int values_to_json(struct json_object *document, const struct pcr_values *values, struct error *error)
+{
+    struct json_object *object = json_object_new_object();
+    int r = json_add(document, "pcrs", object, error);
+    char number[4];
+
+    for (unsigned i = 0; !r && i < PCR_COUNT; i++)
+        if (values->mask & (1u << i)) {
+            snprintf(number, sizeof(number), "%u", i);
+            r = json_add(object, number, json_new_hex(values->value[i], hash_size(values->bank)), error);
+        }
+    return r;
+}
+
+static int volume_to_json(struct json_object *list, const struct report_volume *volume, struct error *error)
+{
+    struct json_object *object = json_object_new_object();
+    int r = json_append(list, object, error);
+
+    if (!r)
+        r = json_add(object, "name", json_object_new_string(volume->name), error);
+    if (!r)
+        r = json_add(object, "uuid", json_object_new_string(volume->uuid), error);
+    if (!r)
+        r = json_add(object, "opened", json_object_new_boolean(volume->opened), error);
+    if (!r)
+        r = add_text_or_null(object, "by", volume->opened ? protector_kind_name(volume->by) : "", error);
+    if (!r)
+        r = json_add(object, "status", json_object_new_int((int)volume->status), error);
+    if (!r)
+        r = add_text_or_null(object, "reason", volume->reason, error);
+    if (!r)
+        r = json_add(object, "wrong_pins", json_object_new_int((int)volume->wrong_pins), error);
+    if (!r)
+        r = json_add(object, "milliseconds", json_object_new_int64((int64_t)volume->milliseconds), error);
+    return r;
+}
+
+static int cap_to_json(struct json_object *document, const struct report *report, struct error *error)
+{
+    struct json_object *object = json_object_new_object();
+    int r = json_add(document, "cap", object, error);
+
+    if (!r)
+        r = json_add(object, "pcr", json_object_new_int((int)report->cap), error);
+    if (!r)
+        r = json_add(object, "done", json_object_new_boolean(report->cap_done), error);
+    return r;
+}
+
+static int volumes_to_json(struct json_object *document, const struct report *report, struct error *error)
+{
+    struct json_object *list = json_object_new_array();
+    int r = json_add(document, "volumes", list, error);
+
+    for (size_t i = 0; !r && i < report->volume_count; i++)
+        r = volume_to_json(list, &report->volumes[i], error);
+    return r;
+}
+
+int report_write(const char *path, const struct report *report, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = json_object_new_object();
+    char id[BOOT_ID_MAX];
+    int r = document ? boot_id(id, error) : error_no_memory(error);
+
+    if (!r)
+        r = json_add(document, "version", json_object_new_int(REPORT_VERSION), error);
+    if (!r)
+        r = json_add(document, "boot_id", json_object_new_string(id), error);
+    if (!r && report->values.mask)
+        r = json_add(document, "bank", json_object_new_string(hash_name(report->values.bank)), error);
+    if (!r)
+        r = values_to_json(document, &report->values, error);
+    if (!r)
+        r = cap_to_json(document, report, error);
+    if (!r)
+        r = add_text_or_null(document, "tpm", report->tpm_error, error);
+    if (!r)
+        r = volumes_to_json(document, report, error);
+    return r ? r : json_write(path, document, 0600, error);
+}
+
+static int values_from_json(const struct json_view *view, struct pcr_values *ret, struct error *error)
+{
+    struct json_view object;
+    const char *bank;
+    char number[4];
+    int r = json_get_string(view, "bank", 16, &bank, error);
+
+    if (!r)
+        ret->bank = hash_from_name(bank);
+    if (!r && !ret->bank)
+        r = json_fault(view, "bank", error, "unknown hash algorithm");
+    if (!r)
+        r = json_get_object(view, "pcrs", &object, error);
+    for (unsigned i = 0; !r && i < PCR_COUNT; i++) {
+        snprintf(number, sizeof(number), "%u", i);
+        if (!json_has(&object, number))
+            continue;
+        r = json_get_hex(&object, number, ret->value[i], hash_size(ret->bank), error);
+        ret->mask |= 1u << i;
+    }
+    return r;
+}
+
+int report_read_values(const char *path, struct report *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view view = { .source = path, .kind = ERROR_METADATA }, cap;
+    const char *written_id;
+    int64_t version, pcr;
+    char id[BOOT_ID_MAX];
+    int r = file_check_private(path, error);
+
+    *ret = (struct report){ 0 };
+    if (!r)
+        r = json_read(&view, &document, error);
+    if (!r)
+        r = json_get_integer(&view, "version", REPORT_VERSION, REPORT_VERSION, &version, error);
+    if (!r)
+        r = json_get_string(&view, "boot_id", BOOT_ID_MAX, &written_id, error);
+    if (!r)
+        r = boot_id(id, error);
+    if (!r && strcmp(id, written_id) != 0)
+        r = error_set(error, ERROR_FAILED, "\"%s\" was written in another boot", path);
+    if (!r && json_has(&view, "bank"))
+        r = values_from_json(&view, &ret->values, error);
+    if (!r)
+        r = json_get_object(&view, "cap", &cap, error);
+    if (!r)
+        r = json_get_integer(&cap, "pcr", 0, PCR_COUNT - 1, &pcr, error);
+    if (!r)
+        r = json_get_bool(&cap, "done", &ret->cap_done, error);
+    if (!r)
+        ret->cap = (unsigned)pcr;
+    return r;
+}

@@ -1,0 +1,42 @@
+/*
+ * report.json: what the initramfs did, and the PCR values that it saw before the cap. Written to /run (memory only,
+ * root only) by `bootseal-unlock --all`; read in the running system by enroll, reseal and, later, boot-ok.
+ *
+ *   { "version": 1, "boot_id": "…", "bank": "sha256", "pcrs": { "0": "hex", … }, "cap": { "pcr": 12, "done": true },
+ *     "tpm": null or "why it could not be used",
+ *     "volumes": [ { "name": "cryptroot", "uuid": "…", "opened": true, "by": "tpm2-pin", "status": 0, "reason": null,
+ *                    "wrong_pins": 1, "milliseconds": 812 } ] }
+ */
+#pragma once
+
+#include "base/pcr.h"
+#include "protect/pins.h"
+
+#define REPORT_PATH "/run/bootseal/report.json"
+#define REPORT_REASON_MAX 1023 /* as an error's text */
+
+struct report_volume {
+    char name[PINS_NAME_MAX + 1];
+    char uuid[VOLUME_UUID_TEXT];
+    bool opened;
+    enum protector_kind by; /* when opened */
+    enum error_kind status;
+    char reason[REPORT_REASON_MAX + 1]; /* when not opened */
+    unsigned wrong_pins;
+    uint64_t milliseconds; /* from the PIN to the opened volume */
+};
+
+struct report {
+    struct pcr_values values; /* before the cap; mask 0 without a TPM */
+    unsigned cap;
+    bool cap_done;
+    char tpm_error[REPORT_REASON_MAX + 1]; /* empty: it worked, or none is announced */
+    struct report_volume volumes[PINS_MAX_VOLUMES];
+    size_t volume_count;
+};
+
+int report_write(const char *path, const struct report *report, struct error *error);
+
+/* Reads the PCR values and the cap of this boot's report. One of another boot (boot_id) is ERROR_FAILED. The volumes
+ * are left empty: who needs them reads them when there is such a caller. */
+int report_read_values(const char *path, struct report *ret, struct error *error);

@@ -1,0 +1,48 @@
+/*
+ * One volume on its way to being opened: header opened and compared with its pin, tokens read, a protector chosen and
+ * prepared, unsealed, activated. Used by the initramfs program and the command line alike.
+ */
+#pragma once
+
+#include "protect/pins.h"
+#include "protect/unseal.h"
+
+struct target {
+    const struct pins *pins;
+    const struct pinned_volume *pin;
+    struct volume *volume;
+    struct protector_list protectors;
+    const struct protector *protector; /* the chosen one, in `protectors` */
+    struct approval approval;
+    struct approval next;
+    bool has_next;
+    struct unseal unseal;
+    bool prepared;
+};
+
+/*
+ * Opens the header at pin->device and compares it with the pin, reads the tokens and compares them too, and chooses the
+ * protector: one without a PIN if there is one, else the one with a PIN. None: ERROR_NO_PROTECTOR. Sends nothing to the
+ * TPM. Whatever happened, target_free() cleans up.
+ */
+int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error);
+
+/* All TPM work that needs no PIN (unseal_prepare()); a second call does nothing. */
+int target_prepare(struct target *target, struct tpm *tpm, const struct authority_signer *authority,
+                   struct error *error);
+
+bool target_has_pin(const struct target *target);
+
+/* Two targets whose protectors share salt and cost share the PIN: one derivation and one question serve both. */
+bool target_same_pin(const struct target *a, const struct target *b);
+
+/* Unseals and derives the keyslot's passphrase. `auth` and `mix` come from keys_stretch(), or are NULL without a PIN.
+ */
+int target_passphrase(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret,
+                      struct error *error);
+
+void target_free(struct target *target);
+
+/* Reads the one bootseal-approval token of a volume, and compares bank and cap with the pins. */
+int target_read_approval(struct volume *volume, const struct pins *pins, struct approval *ret,
+                         struct approval *ret_next, bool *ret_has_next, struct error *error);

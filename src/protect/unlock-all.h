@@ -1,0 +1,28 @@
+/*
+ * What the initramfs does, in this order: wait a bounded time for the TPM and the pinned volumes; note the PCRs; all
+ * TPM work that needs no PIN; ask, with the policy's number of tries; open each volume under its pinned name; cap;
+ * report. Whatever cannot be opened is said with its reason and left to the distribution's own prompt.
+ */
+#pragma once
+
+#include "protect/report.h"
+
+/* How it talks to the person; the program gives it, so that this folder needs to know no prompt. */
+struct unlock_ui {
+    void (*show)(void *context, const char *line);
+    int (*ask)(void *context, const char *prompt, struct secret *ret, struct error *error);
+    void *context;
+};
+
+struct unlock_all_request {
+    const char *pins_path;   /* a missing file: no volume is pinned, the cap PCR is CAP_DEFAULT_PCR */
+    const char *tcti;        /* NULL: /dev/tpm0 once the firmware's announcement is there, else /dev/tpmrm0 */
+    const char *report_path; /* NULL: none is written */
+    unsigned wait_s;         /* for devices to appear */
+    bool test;               /* prove that they would open, activate nothing; the cap is done all the same */
+    struct unlock_ui ui;
+};
+
+/* 0 when every pinned volume is open, else the kind of the first failure. The details are in the report and were shown.
+ */
+int unlock_all(const struct unlock_all_request *request, struct report *ret_report, struct error *error);

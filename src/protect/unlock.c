@@ -1,0 +1,94 @@
+#include "protect/unlock.h"
+
+#include "base/cleanup.h"
+#include "protect/keys.h"
+#include "tpm/approval-index.h"
+
+#include <string.h>
+
+static int find_pin(struct unlock *unlock, const char *device, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    const struct pinned_volume *pin;
+    int r = volume_open(&volume, device, error);
+
+    if (r)
+        return r;
+    pin = unlock->state.has_pins ? pins_find(&unlock->state.pins, volume_uuid(volume)) : NULL;
+    if (!pin) {
+        error_set(error, ERROR_NO_PROTECTOR, "\"%s\" is not enrolled on this machine (state folder \"%s\")", device,
+                  unlock->state.folder);
+        return error_remedy(error, "run: bootseal enroll %s", device);
+    }
+    unlock->pin = *pin;
+    if (strlen(volume_path(volume)) > PINS_DEVICE_MAX)
+        return error_set(error, ERROR_USAGE, "the path of \"%s\" is too long", device);
+    strcpy(unlock->pin.device, volume_path(volume));
+    return 0;
+}
+
+static int use_tpm(struct tpm *tpm, const struct pins *pins, struct error *error)
+{
+    int r = tpm_srk_use(tpm, &pins->srk, error);
+
+    return r ? r : tpm_index_use(tpm, &pins->index, error);
+}
+
+static int prepare(struct unlock *unlock, struct tpm *tpm, struct error *error)
+{
+    int r = target_prepare(&unlock->target, tpm, NULL, error);
+
+    if (r != ERROR_MISMATCH || !unlock->target.unseal.capped || !unlock->state.authority)
+        return r;
+    unlock->signer = authority_signer(unlock->state.authority);
+    unlock->by_authority = true;
+    return target_prepare(&unlock->target, tpm, &unlock->signer, error);
+}
+
+int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, const char *device, struct error *error)
+{
+    int r;
+
+    *ret = (struct unlock){ .state.lock = -1 };
+    r = state_open(state_folder, STATE_READ, &ret->state, error);
+    if (!r)
+        r = find_pin(ret, device, error);
+    if (!r)
+        r = target_open(&ret->target, &ret->state.pins, &ret->pin, error);
+    if (!r)
+        r = use_tpm(tpm, &ret->state.pins, error);
+    return r ? r : prepare(ret, tpm, error);
+}
+
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error)
+{
+    cleanup(secret_free) struct secret auth = { 0 };
+    cleanup(secret_free) struct secret mix = { 0 };
+    cleanup(secret_free) struct secret passphrase = { 0 };
+    struct target *target = &unlock->target;
+    int r = pin ? keys_stretch(pin, &target->protector->kdf, &auth, &mix, error) : 0;
+
+    if (!r)
+        r = target_passphrase(target, pin ? &auth : NULL, pin ? &mix : NULL, &passphrase, error);
+    if (r)
+        return r;
+    r = volume_keyslot_open(target->volume, target->protector->keyslot, &passphrase, NULL, NULL, error);
+    if (r == ERROR_WRONG_PIN)
+        return error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
+                         target->protector->keyslot);
+    if (!r)
+        *ret_passphrase = secret_take(&passphrase);
+    return r;
+}
+
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error)
+{
+    return volume_activate(unlock->target.volume, name ? name : unlock->pin.name, unlock->target.protector->keyslot,
+                           passphrase, &(struct volume_options){ 0 }, error);
+}
+
+void unlock_end(struct unlock *unlock)
+{
+    target_free(&unlock->target);
+    state_close(&unlock->state);
+}

@@ -1,0 +1,29 @@
+/*
+ * Opening one volume from the command line: by the boot state if this boot is not capped yet, else by the authority and
+ * the PIN. A boot state that does not match and is not capped either is refused: the authority is no way around it.
+ */
+#pragma once
+
+#include "protect/state.h"
+#include "protect/target.h"
+
+struct unlock {
+    struct state state;
+    struct pinned_volume pin; /* the volume's pin, with the device that was given */
+    struct target target;
+    struct authority_signer signer;
+    bool by_authority;
+};
+
+/* Finds the volume's pin in the state folder, compares, and does all TPM work that needs no PIN. unlock_end() cleans
+ * up, whatever happened. */
+int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, const char *device,
+                 struct error *error);
+
+/* One try; `pin` is NULL for a protector without one. The passphrase is proven to open the keyslot. */
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error);
+
+/* Makes /dev/mapper/NAME; `name` NULL: the pinned name. */
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error);
+
+void unlock_end(struct unlock *unlock);

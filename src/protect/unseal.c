@@ -1,0 +1,209 @@
+#include "protect/unseal.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "policy/digest.h"
+#include "protect/cap.h"
+
+#define PCR_CHANGED_PATIENCE_MS 10000
+#define PCR_CHANGED_PAUSE_MS 20
+
+static bool has_pin(const struct unseal *unseal)
+{
+    return unseal->request.protector->kind == PROTECTOR_TPM2_PIN;
+}
+
+static int assert_or_path(const struct tpm_handle *session, const struct or_path *path, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < path->count; i++)
+        r = tpm_policy_or(session, path->steps[i].list, path->steps[i].count, error);
+    return r;
+}
+
+static int assert_signed(const struct unseal *unseal, const struct digest *cp_hash, struct error *error)
+{
+    return tpm_policy_signed(&unseal->session, unseal->request.authority, AUTHORITY_ADMIN, cp_hash, error);
+}
+
+/*
+ * The TPM knows which boot branch holds, we need not: PolicyPCR folds the values as they are, and one PolicyOR is
+ * enough for up to eight branches. With more, the groups are tried in turn; a PolicyOR that fails leaves the session as
+ * it was.
+ */
+static int assert_boot_branch(const struct unseal *unseal, const struct approval *list, size_t object,
+                              struct approval_path *ret, struct error *error)
+{
+    int r = tpm_policy_pcr(&unseal->session, list->bank, list->pcrs, error);
+
+    if (r)
+        return r;
+    for (size_t first = 0; first < list->branch_count; first += OR_GROUP) {
+        r = approval_path(list, first, object, ret, error);
+        if (r)
+            return r;
+        r = assert_or_path(&unseal->session, &ret->branches, error);
+        if (!r || error->tpm_code != TPM_CODE_OR_MISMATCH)
+            return r;
+    }
+    return r;
+}
+
+static int assert_authority_branch(const struct unseal *unseal, const struct approval *list, size_t object,
+                                   struct approval_path *ret, struct error *error)
+{
+    int branch = approval_find_branch(list, BRANCH_AUTHORITY);
+    int r;
+
+    if (branch < 0)
+        return error_set(error, ERROR_METADATA, "the approval has no authority branch");
+    r = approval_path(list, (size_t)branch, object, ret, error);
+    if (!r)
+        r = assert_signed(unseal, &ret->cp_hash, error);
+    return r ? r : assert_or_path(&unseal->session, &ret->branches, error);
+}
+
+/* Steps 3 to 8 with one list. */
+static int assert_list(struct unseal *unseal, const struct approval *list, struct error *error)
+{
+    cleanup(free_ptr) struct approval_path *path = malloc(sizeof(*path));
+    int object = approval_find_object(list, &unseal->object_name);
+    int r;
+
+    if (!path)
+        return error_no_memory(error);
+    if (object < 0)
+        return error_set(error, ERROR_METADATA,
+                         "the protector in token %d is not in force: it was removed or replaced, and an old header was "
+                         "put back",
+                         unseal->request.protector->token);
+    tpm_handle_free(&unseal->session);
+    r = tpm_session_start(unseal->request.tpm, TPM_SESSION_POLICY, &unseal->session, error);
+    if (!r)
+        r = unseal->request.authority ? assert_authority_branch(unseal, list, (size_t)object, path, error)
+                                      : assert_boot_branch(unseal, list, (size_t)object, path, error);
+    if (!r)
+        r = tpm_policy_cp_hash(&unseal->session, &path->cp_hash, error);
+    if (!r)
+        r = assert_or_path(&unseal->session, &path->objects, error);
+    if (!r)
+        r = tpm_policy_authorize_nv(&unseal->session, error);
+    if (!r && has_pin(unseal))
+        r = tpm_policy_auth_value(&unseal->session, error);
+    return r;
+}
+
+/* A list that is not the TPM's own is no failure yet: a change of approval may have been cut half way. */
+static bool try_next(const struct unseal *unseal, int r, const struct error *error)
+{
+    return unseal->request.next &&
+           (r == ERROR_METADATA || error->tpm_code == TPM_CODE_OR_MISMATCH || error->tpm_code == TPM_CODE_STALE_LIST);
+}
+
+static int assert_policy(struct unseal *unseal, struct error *error)
+{
+    const struct approval *list = unseal->request.approval;
+    int r = assert_list(unseal, list, error);
+
+    if (!r)
+        return 0;
+    if (try_next(unseal, r, error)) {
+        struct error second;
+        int s = assert_list(unseal, unseal->request.next, &second);
+
+        if (!s)
+            return 0;
+        if (second.tpm_code == TPM_CODE_OR_MISMATCH) {
+            *error = second;
+            list = unseal->request.next;
+            r = s;
+        }
+    }
+    if (error->tpm_code == TPM_CODE_OR_MISMATCH && !unseal->request.authority)
+        return unseal_explain_mismatch(unseal->request.tpm, list, &unseal->capped, error);
+    if (error->tpm_code == TPM_CODE_STALE_LIST) {
+        error_set(error, ERROR_METADATA,
+                  "the header's list of approved states is not the one that the TPM holds: an old header was put back, "
+                  "or the list was changed");
+        error->tpm_code = TPM_CODE_STALE_LIST;
+        error_remedy(error, "open the volume with its passphrase, then run: bootseal reseal --current");
+    }
+    return r;
+}
+
+static int check_lockout(struct unseal *unseal, struct error *error)
+{
+    int r = tpm_state_read(unseal->request.tpm, &unseal->state, error);
+
+    if (r || !has_pin(unseal) || !unseal->state.in_lockout)
+        return r;
+    error_set(error, ERROR_LOCKOUT, "the TPM refuses PINs after %u wrong ones", unseal->state.lockout_counter);
+    return error_remedy(error, "wait %u s for the next try with the machine switched on, or use the passphrase",
+                        unseal->state.recovery_s);
+}
+
+static int load(struct unseal *unseal, struct error *error)
+{
+    int r = tpm_load(unseal->request.tpm, &unseal->request.protector->sealed, &unseal->object, error);
+
+    if (r && error->tpm_code == TPM_CODE_INTEGRITY) {
+        error_set(error, ERROR_TPM, "this TPM did not seal the protector in token %d: another machine's, or cleared",
+                  unseal->request.protector->token);
+        error_remedy(error, "open the volume with its passphrase, then enroll it anew");
+    }
+    return r;
+}
+
+int unseal_prepare(struct unseal *ret, const struct unseal_request *request, struct error *error)
+{
+    int r;
+
+    *ret = (struct unseal){ .request = *request };
+    r = sealed_name(&request->protector->sealed, &ret->object_name, error);
+    if (!r)
+        r = load(ret, error);
+    if (!r)
+        r = check_lockout(ret, error);
+    if (!r)
+        r = assert_policy(ret, error);
+    if (r)
+        unseal_free(ret);
+    return r;
+}
+
+/* Unseals once, with Shutdown after a PIN. The sealed data is worth more than a Shutdown that fails. */
+static int unseal_once(struct unseal *unseal, const struct secret *auth, struct secret *ret, struct error *error)
+{
+    struct error ignored;
+    int r = tpm_unseal(&unseal->object, &unseal->session, auth, ret, error);
+
+    if (!r)
+        tpm_handle_free(&unseal->object);
+    if (auth && error->tpm_code != TPM_CODE_PCR_CHANGED)
+        (void)tpm_shutdown(unseal->request.tpm, &ignored);
+    return r;
+}
+
+int unseal_finish(struct unseal *unseal, const struct secret *auth, struct secret *ret_sealed, struct error *error)
+{
+    uint64_t until = clock_now_ms() + PCR_CHANGED_PATIENCE_MS;
+    int r;
+
+    for (;;) {
+        error->tpm_code = 0;
+        r = unseal_once(unseal, auth, ret_sealed, error);
+        if (!r || error->tpm_code != TPM_CODE_PCR_CHANGED || clock_now_ms() > until)
+            return r;
+        clock_pause_ms(PCR_CHANGED_PAUSE_MS);
+        r = assert_policy(unseal, error);
+        if (r)
+            return r;
+    }
+}
+
+void unseal_free(struct unseal *unseal)
+{
+    tpm_handle_free(&unseal->session);
+    tpm_handle_free(&unseal->object);
+}

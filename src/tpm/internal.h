@@ -1,0 +1,132 @@
+/*
+ * Inside the folder: the connection, and how a command is sent.
+ *
+ * TPM_COMMAND(tpm, error, Unseal, …) is Esys_Unseal() with what every command needs around it: waiting while the TPM is
+ * busy, making room when it is full, and an error in words. It returns 0 or the error's kind.
+ */
+#pragma once
+
+#include "tpm/session.h"
+
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_mu.h>
+
+/* Ours that may be in the TPM at once: a sealed object, the authority's key, two sessions; the rest is for tests. */
+#define TPM_LIVE_MAX 8
+
+struct tpm {
+    TSS2_TCTI_CONTEXT *tcti;
+    ESYS_CONTEXT *esys;
+    ESYS_TR srk;                    /* 0: not known yet */
+    ESYS_TR index;                  /* 0: not known yet */
+    TPM2_HANDLE live[TPM_LIVE_MAX]; /* sessions and transient objects of this connection that are in the TPM */
+    size_t live_count;
+};
+
+/* ---- connection.c ---- */
+
+/* The errno of opening a TPM's device, in words. */
+int tpm_device_failed(const char *path, int number, struct error *error);
+
+/* ---- command.c ---- */
+
+/* One command's tries. */
+struct tpm_attempt {
+    struct tpm *tpm;
+    int64_t started_ms; /* of waiting; 0: not waited yet */
+    bool flushed;       /* leftovers were flushed once */
+};
+
+/* After a try: true when the same command should be sent again, once this function has waited or made room. */
+bool tpm_try_again(struct tpm_attempt *attempt, TSS2_RC rc);
+
+#define TPM_COMMAND(tpm_, error_, name_, ...)                                                                          \
+    ({                                                                                                                 \
+        struct tpm_attempt attempt_ = { .tpm = (tpm_) };                                                               \
+        TSS2_RC rc_;                                                                                                   \
+                                                                                                                       \
+        do                                                                                                             \
+            rc_ = Esys_##name_((tpm_)->esys, __VA_ARGS__);                                                             \
+        while (tpm_try_again(&attempt_, rc_));                                                                         \
+        tpm_outcome(rc_, TPM2_CC_##name_, "TPM2_" #name_, (error_));                                                   \
+    })
+
+/* ---- response.c ---- */
+
+/* The TPM's own response code, wherever a resource manager put it; 0 when the code is not the TPM's. */
+unsigned tpm_response_code(TSS2_RC rc);
+
+/* 0 for success; else the error in words. `command` 0 stands for tpm2-tss itself; `name` is what failed, for people. */
+int tpm_outcome(TSS2_RC rc, TPM2_CC command, const char *name, struct error *error);
+
+/* ---- reference.c: tpm2-tss's handles for what is in the TPM, made without asking the TPM ---- */
+
+/* Of a persistent key, with the public area and Name that salting and authorisation need. */
+int tpm_reference_key(struct tpm *tpm, const struct entity *entity, ESYS_TR *ret, struct error *error);
+int tpm_reference_index(struct tpm *tpm, const struct entity *entity, ESYS_TR *ret, struct error *error);
+
+/* Of a bare handle: enough to read its public area, flush or undefine it, not to authorise with it. */
+int tpm_reference_handle(struct tpm *tpm, TPM2_HANDLE handle, ESYS_TR *ret, struct error *error);
+
+/* Drops the reference, not what it stands for. 0 is accepted. */
+void tpm_reference_close(struct tpm *tpm, ESYS_TR *reference);
+
+/* ---- live.c: what of this connection is in the TPM ---- */
+
+/* Room for one more handle; to be asked before the command that makes it. */
+int tpm_live_reserve(const struct tpm *tpm, struct error *error);
+
+/* Takes over what a command has made. */
+void tpm_live_adopt(struct tpm *tpm, ESYS_TR reference, struct tpm_handle *ret);
+
+/* The TPM has closed it by itself: nothing is flushed. */
+void tpm_live_forget(struct tpm_handle *handle);
+
+/* Flushes transient objects and loaded sessions that are not this connection's; true when it flushed any. */
+bool tpm_live_flush_others(struct tpm *tpm);
+
+/* Flushes what is this connection's, whatever state tpm2-tss is in. */
+void tpm_live_flush_own(struct tpm *tpm);
+
+/* ---- state.c ---- */
+
+/* TPM2_GetCapability of one page: the handles that there are from `first` on, at most `max`. */
+int tpm_handles_read(struct tpm *tpm, TPM2_HANDLE first, TPM2_HANDLE *ret, size_t max, size_t *ret_count,
+                     struct error *error);
+
+/* ---- pcr.c ---- */
+
+TPML_PCR_SELECTION tpm_selection(enum hash_algorithm bank, uint32_t mask);
+uint32_t tpm_selection_mask(const TPML_PCR_SELECTION *selection, enum hash_algorithm bank);
+
+/* ---- session.c ---- */
+
+/*
+ * A salted HMAC session for exactly one command, which encrypts what `attributes` says: TPMA_SESSION_DECRYPT the
+ * command's first parameter, TPMA_SESSION_ENCRYPT the response's. The TPM closes it when the command succeeds:
+ * tpm_live_forget() then.
+ */
+int tpm_session_start_hmac(struct tpm *tpm, TPMA_SESSION attributes, struct tpm_handle *ret, struct error *error);
+int tpm_session_set_attributes(const struct tpm_handle *session, TPMA_SESSION attributes, struct error *error);
+
+/* ---- approval-index.c ---- */
+
+#define TPM_INDEX_BYTES 34 /* TPM2_ALG_SHA256 and the digest */
+
+/* ERROR_METADATA unless the pinned index is exactly as tpm_index_describe() makes one. */
+int tpm_index_parse(const struct entity *index, TPMS_NV_PUBLIC *ret, struct error *error);
+
+/* The same index as it is before the first write: its Name differs. */
+int tpm_index_unwritten(const struct entity *index, struct entity *ret, struct error *error);
+
+/* ---- wipe.c: authValues in tpm2-tss's memory ---- */
+
+/* Tells tpm2-tss the authValue of what the reference stands for; NULL: an empty one. */
+int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, struct error *error);
+
+/* Overwrite tpm2-tss's copies. Nothing is sent. */
+void tpm_wipe_auth(struct tpm *tpm, ESYS_TR reference);  /* of the handle's authValue */
+void tpm_wipe_session(struct tpm *tpm, ESYS_TR session); /* of the authValue that the session proved last */
+void tpm_wipe_buffer(struct tpm *tpm);                   /* of the last command or answer */
+void tpm_wipe_create(struct tpm *tpm);                   /* of what TPM2_Create sealed */
+void tpm_wipe_change_auth(struct tpm *tpm);              /* of TPM2_HierarchyChangeAuth's new authorisation */

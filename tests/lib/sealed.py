@@ -1,0 +1,70 @@
+"""A machine whose root bootseal unlocks: installed by `meson install`, enrolled inside the running machine.
+
+What is dear to make, three boots under emulation, is made once: the disk, the TPM's state and the firmware's
+variables of a machine that asks for the PIN. Tests boot copies of the three.
+"""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from image import DiskImage, make_image
+
+PIN = "481526"
+INITRAMFS_SECONDS = 600  # update-initramfs under emulation
+ENROLL_SECONDS = 900
+STATE = "/var/lib/bootseal"
+
+
+def install(build: Path):
+    """The step of make_image() that puts bootseal into a tree, as an administrator would."""
+
+    def install_into(tree: Path) -> None:
+        subprocess.run(["meson", "install", "--no-rebuild", "--quiet", "-C", str(build)], check=True,
+                       env={"DESTDIR": str(tree), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, stdout=subprocess.DEVNULL)
+
+    return install_into
+
+
+def make_installed_image(path, layout, build: Path) -> DiskImage:
+    """Debian with bootseal installed and in its initramfs, nothing enrolled."""
+    return make_image(path, layout, install(build))
+
+
+def reason_of(machine) -> str:
+    """What bootseal said on the console before the prompt that was just seen."""
+    return "\n".join(line for line in machine.before.splitlines() if "bootseal:" in line)
+
+
+def log_in_by_passphrase(machine, layout) -> str:
+    """Answer Debian's own prompt, and wait for the shell; the reason that bootseal gave before."""
+    machine.enter_passphrase(layout)
+    reason = reason_of(machine)
+    machine.wait_shell()
+    return reason
+
+
+def enter_pin(machine, layout, pin: str = PIN) -> str:
+    """Wait for bootseal's prompt and type the PIN; what was shown before the prompt."""
+    machine.expect(rf"PIN for {re.escape(layout.volume_name)} \(\d+ tr(y|ies) left\): ")
+    shown = machine.before
+    machine.send(pin)
+    return shown
+
+
+@dataclass(frozen=True)
+class SealedMachine:
+    """A machine that is switched off: its disk, its TPM, its firmware's variables."""
+
+    image: DiskImage
+    tpm: Path
+    firmware_vars: Path
+
+    def copy(self, folder: Path) -> "SealedMachine":
+        """Another one, to boot and to tamper with."""
+        folder.mkdir(parents=True)
+        shutil.copytree(self.tpm, folder / "tpm", ignore=shutil.ignore_patterns("*.sock", "*.pid", "*.log", "ctrl*"))
+        shutil.copy(self.firmware_vars, folder / "vars.fd")
+        return SealedMachine(self.image.clone(folder / "disk.img"), folder / "tpm", folder / "vars.fd")

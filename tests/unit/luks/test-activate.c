@@ -1,0 +1,111 @@
+/*
+ * What is refused before the kernel is asked. That a mapping comes and goes is shown in virtual machines (tests/vm):
+ * the machines that build have no device mapper.
+ */
+#include "base/cleanup.h"
+#include "luks-edit.h"
+#include "luks/volume.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct luks_file file;
+
+static int make_file(void **state)
+{
+    (void)state;
+    luks_file_make(&file, &(struct luks_form){ 0 });
+    return 0;
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    luks_file_remove(&file);
+    return 0;
+}
+
+static int activate(const char *name, const char *text, size_t size, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(secret_free) struct secret passphrase = { 0 };
+
+    assert_int_equal(secret_copy(&passphrase, text, size, error), 0);
+    assert_int_equal(volume_open(&volume, file.path, error), 0);
+    return volume_activate(volume, name, -1, &passphrase, &(struct volume_options){ .discard = true }, error);
+}
+
+static void refuses_names_that_are_no_file_names(void **state)
+{
+    static const char *const bad[] = { "", ".", "..", "a/b", "/dev/mapper/root" };
+    char name[129];
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < array_size(bad); i++) {
+        assert_int_equal(activate(bad[i], "x", 1, &error), ERROR_USAGE);
+        assert_int_equal(volume_deactivate(bad[i], &error), ERROR_USAGE);
+    }
+    memset(name, 'n', 128);
+    name[128] = '\0';
+    assert_int_equal(activate(name, "x", 1, &error), ERROR_USAGE);
+}
+
+/* The genuine passphrase opens a header whose cipher was edited: it must not get that far. */
+static void refuses_an_edited_cipher(void **state)
+{
+    struct error error;
+
+    (void)state;
+    luks_set(file.path, "segments/0/encryption", "\"cipher_null-ecb\"");
+    assert_int_equal(activate("bootseal-test", LUKS_FILE_PASSPHRASE, strlen(LUKS_FILE_PASSPHRASE), &error),
+                     ERROR_METADATA);
+    assert_non_null(strstr(error.text, "cipher_null"));
+}
+
+static void refuses_impossible_passphrases(void **state)
+{
+    char text[VOLUME_MAX_PASSPHRASE_BYTES + 1] = "";
+    struct error error;
+
+    (void)state;
+    assert_int_equal(activate("bootseal-test", text, 0, &error), ERROR_USAGE);
+    assert_int_equal(activate("bootseal-test", text, sizeof(text), &error), ERROR_USAGE);
+}
+
+/* With a device mapper the passphrase is wrong, without one that is told: neither makes a mapping or prints. */
+static void fails_with_a_wrong_passphrase(void **state)
+{
+    struct error error;
+    int r;
+
+    (void)state;
+    r = activate("bootseal-test", "wrong", 5, &error);
+    assert_true(r == ERROR_WRONG_PIN || r == ERROR_FAILED);
+    assert_non_null(strstr(error.text, file.path));
+}
+
+static void removing_what_is_not_there(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(volume_deactivate("bootseal-test-that-is-nowhere", &error), ERROR_FAILED);
+    assert_non_null(strstr(error.text, "there is no mapping"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(refuses_names_that_are_no_file_names, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(refuses_an_edited_cipher, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(refuses_impossible_passphrases, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(fails_with_a_wrong_passphrase, make_file, remove_file),
+        cmocka_unit_test(removing_what_is_not_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

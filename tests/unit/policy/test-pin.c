@@ -1,0 +1,76 @@
+#include "sample.h"
+
+#include "policy/document.h"
+
+static const struct pin_rules digits = { .min_length = 6, .max_length = 20, .digits_only = true };
+static const struct pin_rules any = { .min_length = 6, .max_length = 20, .digits_only = false };
+
+static struct error error;
+
+static int check(const struct pin_rules *rules, const char *text, size_t size)
+{
+    cleanup(secret_free) struct secret pin = { 0 };
+
+    assert_good(secret_copy(&pin, text, size, &error), &error);
+    return policy_pin_check(rules, &pin, &error);
+}
+
+static void assert_refused(const struct pin_rules *rules, const char *text, const char *part)
+{
+    assert_error(check(rules, text, strlen(text)), &error, ERROR_USAGE, part);
+    assert_null(strstr(error.text, text));
+}
+
+static void good_pins_pass(void **state)
+{
+    (void)state;
+    assert_good(check(&digits, "123456", 6), &error);
+    assert_good(check(&digits, "01234567890123456789", 20), &error);
+    assert_good(check(&any, "pass wörd", strlen("pass wörd")), &error);
+}
+
+static void length_is_checked(void **state)
+{
+    const struct pin_rules long_rules = { .min_length = 4, .max_length = 1000, .digits_only = true };
+    char text[PIN_MAX_BYTES + 2] = "";
+
+    (void)state;
+    assert_refused(&digits, "12345", "too short: the policy wants 6");
+    assert_refused(&digits, "012345678901234567890", "too long: the policy allows 20");
+    memset(text, '1', PIN_MAX_BYTES);
+    assert_good(check(&long_rules, text, PIN_MAX_BYTES), &error);
+    text[PIN_MAX_BYTES] = '1';
+    assert_refused(&long_rules, text, "allows 256");
+}
+
+static void characters_are_checked(void **state)
+{
+    (void)state;
+    assert_refused(&digits, "12345a", "digits only");
+    assert_refused(&digits, "12345 ", "digits only");
+    assert_refused(&digits, "12345\xb2\xb3", "digits only");
+    assert_refused(&digits, "123456\r", "control character");
+    assert_refused(&any, "password\r", "control character");
+    assert_refused(&any, "pass\177word", "control character");
+    assert_error(check(&any, "pass\0word", 9), &error, ERROR_USAGE, "control character");
+}
+
+static void no_pin_is_too_short(void **state)
+{
+    const struct secret none = { 0 };
+
+    (void)state;
+    assert_error(policy_pin_check(&digits, &none, &error), &error, ERROR_USAGE, "too short");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_pins_pass),
+        cmocka_unit_test(length_is_checked),
+        cmocka_unit_test(characters_are_checked),
+        cmocka_unit_test(no_pin_is_too_short),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,30 @@
+/*
+ * Someone on the bus between tpm2-tss and the TPM: counts the commands, keeps the bytes, answers in the TPM's place or
+ * changes an answer. One at a time.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tpm;
+
+/* Until the connection is closed. Starts with nothing seen and nothing to do. */
+void bus_tap(struct tpm *tpm);
+
+/* Forgets what was seen. */
+void bus_tap_restart(void);
+
+/* The command codes that were sent, in order. */
+size_t bus_tap_count(void);
+uint32_t bus_tap_command(size_t i);
+
+/* True when the bytes went over the bus, in a command or a response. */
+bool bus_tap_saw(const void *bytes, size_t size);
+
+/* The next `times` commands with this code do not reach the TPM; the answer is this response code. */
+void bus_tap_refuse(uint32_t command, uint32_t response_code, unsigned times);
+
+/* Turns a bit of the next answer to this command, `from_end` bytes before its end. */
+void bus_tap_spoil(uint32_t command, size_t from_end);

@@ -1,0 +1,130 @@
+"""The main job, on real measured boots: firmware, shim, signed GRUB and kernel under Secure Boot, root on LUKS2.
+
+The machine is installed and enrolled as the README says: `meson install`, `bootseal enroll` in the running
+system, a boot with the passphrase, `bootseal reseal --current`. Then it boots by the PIN, and copies of it
+refuse when their boot was changed.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from machine import Machine
+from sealed import (ENROLL_SECONDS, PIN, STATE, SealedMachine, enter_pin, log_in_by_passphrase,
+                    make_installed_image)
+
+BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
+ROOT_DEVICE = "/dev/vda3"
+
+
+def write_secrets(machine, layout):
+    """PIN and passphrase as files in memory: commands in these tests have no terminal."""
+    machine.write_file("/run/pin", PIN.encode())
+    machine.write_file("/run/passphrase", layout.passphrase)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory, layout, progress, pytestconfig):
+    """A machine that was enrolled and approved, switched off. Its making is the first half of the main job."""
+    folder = tmp_path_factory.mktemp("sealed")
+    image = make_installed_image(folder / "disk.img", layout, BUILD)
+    machine = Machine(folder / "machine", [image.path], folder / "tpm", firmware_vars=folder / "vars.fd",
+                      echo=pytestconfig.getoption("capture") == "no")
+    with machine:
+        progress("first boot: bootseal is installed, nothing is enrolled")
+        machine.start()
+        log_in_by_passphrase(machine, layout)
+        report = json.loads(machine.read_file("/run/bootseal/report.json"))
+        assert report["cap"] == {"pcr": 12, "done": True} and report["volumes"] == []
+        write_secrets(machine, layout)
+        output = machine.check(f"bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin "
+                               f"{ROOT_DEVICE}", ENROLL_SECONDS)
+        assert "the next boot asks for the passphrase" in output
+        machine.power_off()
+
+        progress("second boot: the initramfs carries the pins now, which nobody approved")
+        machine.start()
+        reason = log_in_by_passphrase(machine, layout)
+        assert "PCR 9" in reason and "not the approved one" in reason
+        machine.check("bootseal reseal --current")
+        machine.power_off()
+    yield SealedMachine(image, folder / "tpm", folder / "vars.fd")
+    image.path.unlink()
+
+
+@pytest.fixture
+def copy_of(sealed, tmp_path, pytestconfig):
+    """copy_of(secure_boot=…): a copy of the sealed machine, its disk, and what drives it."""
+    machines = []
+
+    def make(secure_boot=True):
+        copy = sealed.copy(tmp_path / f"copy-{len(machines)}")
+        if not secure_boot:  # other firmware settings: the variables start afresh, the TPM is the same
+            copy.firmware_vars.unlink()
+        machines.append(Machine(tmp_path / f"machine-{len(machines)}", [copy.image.path], copy.tpm,
+                                firmware_vars=copy.firmware_vars, secure_boot=secure_boot,
+                                echo=pytestconfig.getoption("capture") == "no"))
+        return machines[-1], copy.image
+
+    yield make
+    for machine in machines:
+        machine.kill()
+        machine.disks[0].unlink()
+
+
+def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
+    """The PIN alone leads to multi-user; root there cannot unseal with it (threat row 10)."""
+    machine, _ = copy_of()
+    machine.start()
+    shown = enter_pin(machine, layout)
+    assert "not the approved one" not in shown and "Please unlock disk" not in shown
+    machine.wait_shell()
+    assert "Please unlock disk" not in machine.before and PIN not in machine.console_log.read_text(errors="replace")
+    machine.check("systemctl is-active multi-user.target || systemctl is-system-running --wait")
+
+    report = json.loads(machine.read_file("/run/bootseal/report.json"))
+    volume, = report["volumes"]
+    assert (volume["name"], volume["opened"], volume["by"]) == (layout.volume_name, True, "tpm2-pin")
+    assert report["cap"]["done"] and set(map(int, report["pcrs"])) >= {4, 7, 8, 9, 12, 14}
+
+    write_secrets(machine, layout)
+    machine.check(f"mkdir -m 700 /run/without && cp {STATE}/*.json /run/without/ && chmod 600 /run/without/*")
+    status, output = machine.run(f"bootseal unlock --test --state-dir /run/without --pin-file /run/pin {ROOT_DEVICE}")
+    assert status == 3 and "capped" in output, output
+    status, output = machine.run(f"bootseal unlock --test --pin-file /run/pin {ROOT_DEVICE}")
+    assert status == 0 and "by the authority" in output, output
+    status = json.loads(machine.check("bootseal status --json"))
+    assert status["tpm"]["lockout_counter"] == 0 and status["volumes"][0]["authority_opens"]
+    machine.power_off()
+
+
+def expect_refusal(machine, layout, pcr):
+    """The boot is refused with the PCR named, no PIN is asked, and the passphrase still opens the volume."""
+    machine.start()
+    machine.enter_passphrase(layout)
+    shown = machine.before
+    assert f"PCR {pcr} (" in shown and "not the approved one" in shown, shown
+    assert "PIN for" not in shown
+    machine.wait_shell()
+
+
+def test_threat_01_command_line_changed(copy_of, layout):
+    machine, image = copy_of()
+    # Of the entry that boots: the first one.
+    image.boot.edit("/grub/grub.cfg", lambda text: text.replace(b" quiet", b" quiet planted=1", 1))
+    expect_refusal(machine, layout, 8)
+
+
+def test_threat_01_initrd_replaced(copy_of, layout):
+    machine, image = copy_of()
+    name, = (name for name in image.boot.names("/") if name.startswith("initrd.img-") and "cloud" in name)
+    # What follows the archive's end is measured like the rest, and the kernel unpacks the same files.
+    image.boot.edit(f"/{name}", lambda content: content + bytes(512))
+    expect_refusal(machine, layout, 9)
+
+
+def test_threat_02_secure_boot_off(copy_of, layout):
+    machine, _ = copy_of(secure_boot=False)
+    expect_refusal(machine, layout, 7)
