@@ -148,13 +148,11 @@ static int draft_approval(struct enroll *enroll, struct error *error)
 static int prepare_tpm(struct enroll *enroll, struct error *error)
 {
     const struct policy_document *document = &enroll->request.document;
-    struct pins *pins = &enroll->state.pins;
     bool lost;
     int r = provision_tpm(enroll->request.tpm, &enroll->state, &lost, error);
 
     if (!r && !enroll->state.has_pins) {
-        pins->bank = document->bank;
-        pins->cap = document->cap;
+        pins_set_policy(&enroll->state.pins, document);
         r = state_save_pins(&enroll->state, error);
     }
     if (!r && !enroll->request.no_pin)

@@ -155,11 +155,7 @@ static int update_pins(struct enroll *enroll, struct error *error)
     if (!place)
         place = &pins->volumes[pins->volume_count++];
     *place = enroll->pin;
-    pins->bank = document->bank;
-    pins->cap = document->cap;
-    pins->tries = document->tries;
-    pins->floor_memory_kib = document->kdf.floor_memory_kib;
-    pins->floor_iterations = document->kdf.floor_iterations;
+    pins_set_policy(pins, document);
     return state_save_pins(&enroll->state, error);
 }
 

@@ -197,6 +197,15 @@ int pins_write(const char *path, const struct pins *pins, struct error *error)
     return r ? r : json_write(path, document, 0600, error);
 }
 
+void pins_set_policy(struct pins *pins, const struct policy_document *document)
+{
+    pins->bank = document->bank;
+    pins->cap = document->cap;
+    pins->tries = document->tries;
+    pins->floor_memory_kib = document->kdf.floor_memory_kib;
+    pins->floor_iterations = document->kdf.floor_iterations;
+}
+
 struct pinned_volume *pins_find(struct pins *pins, const char *uuid)
 {
     for (size_t i = 0; i < pins->volume_count; i++)

@@ -14,6 +14,7 @@
 #include "base/pcr.h"
 #include "luks/token.h"
 #include "luks/volume.h"
+#include "policy/document.h"
 
 #define PINS_MAX_VOLUMES 32
 #define PINS_NAME_MAX 127 /* of a dm device: DM_NAME_LEN with its NUL */
@@ -42,6 +43,9 @@ struct pins {
 /* Reads and checks a file; a fault is ERROR_METADATA. */
 int pins_read(const char *path, struct pins *ret, struct error *error);
 int pins_write(const char *path, const struct pins *pins, struct error *error);
+
+/* Takes over what the unlocker needs of a policy: bank, cap, tries, lowest cost. */
+void pins_set_policy(struct pins *pins, const struct policy_document *document);
 
 /* The pin of a UUID; NULL when there is none. */
 struct pinned_volume *pins_find(struct pins *pins, const char *uuid);

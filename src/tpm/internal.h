@@ -124,9 +124,8 @@ int tpm_index_unwritten(const struct entity *index, struct entity *ret, struct e
 /* Tells tpm2-tss the authValue of what the reference stands for; NULL: an empty one. */
 int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, struct error *error);
 
-/* Overwrite tpm2-tss's copies. Nothing is sent. */
-void tpm_wipe_auth(struct tpm *tpm, ESYS_TR reference);  /* of the handle's authValue */
-void tpm_wipe_session(struct tpm *tpm, ESYS_TR session); /* of the authValue that the session proved last */
-void tpm_wipe_buffer(struct tpm *tpm);                   /* of the last command or answer */
-void tpm_wipe_create(struct tpm *tpm);                   /* of what TPM2_Create sealed */
-void tpm_wipe_change_auth(struct tpm *tpm);              /* of TPM2_HierarchyChangeAuth's new authorisation */
+/*
+ * Overwrites tpm2-tss's copies of the authValue of `reference`, of what `session` proved last, and of the last command
+ * and answer. To be called right after every command that a secret went through. Nothing is sent.
+ */
+void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session);

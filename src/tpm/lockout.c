@@ -21,8 +21,7 @@ static int begin(struct tpm *tpm, const struct secret *auth, TPMA_SESSION attrib
 
 static void end(struct tpm *tpm, struct tpm_handle *session, int r)
 {
-    tpm_wipe_auth(tpm, ESYS_TR_RH_LOCKOUT);
-    tpm_wipe_session(tpm, session->reference);
+    tpm_wipe(tpm, ESYS_TR_RH_LOCKOUT, session->reference);
     if (!r)
         tpm_live_forget(session);
 }
@@ -43,7 +42,6 @@ int tpm_lockout_set_auth(struct tpm *tpm, const struct secret *old_auth, const s
         return r;
     r = TPM_COMMAND(tpm, error, HierarchyChangeAuth, ESYS_TR_RH_LOCKOUT, session.reference, ESYS_TR_NONE, ESYS_TR_NONE,
                     &fresh);
-    tpm_wipe_change_auth(tpm);
     end(tpm, &session, r);
     return r;
 }

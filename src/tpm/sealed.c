@@ -81,7 +81,7 @@ int tpm_seal(struct tpm *tpm, const struct digest *auth_policy, const struct sec
         return r;
     r = TPM_COMMAND(tpm, error, Create, tpm->srk, session.reference, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &template,
                     &outside, &creation_pcrs, &private, &public, NULL, NULL, NULL);
-    tpm_wipe_create(tpm);
+    tpm_wipe(tpm, tpm->srk, session.reference);
     if (r)
         return r;
     tpm_live_forget(&session);
@@ -124,9 +124,7 @@ int tpm_unseal(const struct tpm_handle *object, struct tpm_handle *session, cons
     if (r)
         return r;
     r = TPM_COMMAND(tpm, error, Unseal, object->reference, session->reference, ESYS_TR_NONE, ESYS_TR_NONE, &data);
-    tpm_wipe_auth(tpm, object->reference);
-    tpm_wipe_session(tpm, session->reference);
-    tpm_wipe_buffer(tpm);
+    tpm_wipe(tpm, object->reference, session->reference);
     if (r)
         return r;
     tpm_live_forget(session);

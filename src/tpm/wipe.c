@@ -1,15 +1,13 @@
 /*
  * tpm2-tss keeps copies of what passes through it: an authValue at its handle and in the session that proved it, the
  * parameters of the last command in case it must be sent again, and the last command or answer in its buffer. It wipes
- * none of them, not even when it frees them. They are overwritten here through its own interface, by calls that it
- * gives up before anything is sent: with a session that does not exist, or with parameter encryption where there is no
- * parameter. Should one be sent after all by some later version, the TPM refuses it and nothing is counted.
+ * none of them, not even when it frees them. They are overwritten here through its own interface: by commands full of
+ * zeros, on a connection that leads nowhere for that moment and answers each command with "canceled".
  */
 #include "tpm/internal.h"
 
 #include <string.h>
-
-#define NO_SUCH_SESSION ((ESYS_TR)0xffffffff)
+#include <tss2/tss2_tcti.h>
 
 static const TPM2B_AUTH zero_auth = { .size = sizeof(zero_auth.buffer) };
 
@@ -27,47 +25,63 @@ int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, 
     return tpm_outcome(rc, 0, "Esys_TR_SetAuth", error);
 }
 
-void tpm_wipe_auth(struct tpm *tpm, ESYS_TR reference)
+static TSS2_RC swallow(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t *command)
 {
-    (void)Esys_TR_SetAuth(tpm->esys, reference, &zero_auth);
-    (void)Esys_TR_SetAuth(tpm->esys, reference, NULL);
+    (void)tcti, (void)size, (void)command;
+    return TSS2_RC_SUCCESS;
 }
 
-/* PCR_Reset has no parameters, so a session that would encrypt one fails, after the authValue was put beside its key.
- */
-void tpm_wipe_session(struct tpm *tpm, ESYS_TR session)
+static TSS2_RC answer_canceled(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response, int32_t timeout)
 {
-    const ESYS_TR pcr = ESYS_TR_PCR16; /* the debug PCR, should it come to that */
+    static const uint8_t canceled[] = { TPM2_ST_NO_SESSIONS >> 8, TPM2_ST_NO_SESSIONS & 0xff, 0, 0, 0, 10, 0, 0,
+                                        TPM2_RC_CANCELED >> 8,    TPM2_RC_CANCELED & 0xff };
 
-    (void)Esys_TR_SetAuth(tpm->esys, pcr, &zero_auth);
-    (void)Esys_TRSess_SetAttributes(tpm->esys, session, TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT, 0xff);
-    if (!Esys_PCR_Reset_Async(tpm->esys, pcr, session, ESYS_TR_NONE, ESYS_TR_NONE))
-        (void)Esys_PCR_Reset_Finish(tpm->esys);
-    (void)Esys_TRSess_SetAttributes(tpm->esys, session, TPMA_SESSION_CONTINUESESSION, 0xff);
-    (void)Esys_TR_SetAuth(tpm->esys, pcr, NULL);
+    (void)tcti, (void)timeout;
+    if (response && *size < sizeof(canceled))
+        return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
+    if (response)
+        memcpy(response, canceled, sizeof(canceled));
+    *size = sizeof(canceled);
+    return TSS2_RC_SUCCESS;
 }
 
-void tpm_wipe_buffer(struct tpm *tpm)
+/* The session proves an authValue of zeros for a PCR that nobody asks for. */
+static void overwrite_session(struct tpm *tpm, ESYS_TR session)
 {
-    static const TPM2B_MAX_BUFFER zeros = { .size = sizeof(zeros.buffer) };
-
-    (void)Esys_Hash_Async(tpm->esys, NO_SUCH_SESSION, ESYS_TR_NONE, ESYS_TR_NONE, &zeros, TPM2_ALG_SHA256,
-                          ESYS_TR_RH_NULL);
+    (void)Esys_TR_SetAuth(tpm->esys, ESYS_TR_PCR16, &zero_auth);
+    (void)Esys_PCR_Reset(tpm->esys, ESYS_TR_PCR16, session, ESYS_TR_NONE, ESYS_TR_NONE);
+    (void)Esys_TR_SetAuth(tpm->esys, ESYS_TR_PCR16, NULL);
 }
 
-void tpm_wipe_create(struct tpm *tpm)
+/* The largest parameters that a secret is ever in, and so the longest command. */
+static void overwrite_command(struct tpm *tpm)
 {
-    static const TPM2B_SENSITIVE_CREATE zeros = { 0 };
-    static const TPM2B_PUBLIC public = { .publicArea = { .type = TPM2_ALG_KEYEDHASH, .nameAlg = TPM2_ALG_SHA256 } };
+    static const TPM2B_SENSITIVE_CREATE sensitive = {
+        .sensitive = { .userAuth.size = DIGEST_BYTES, .data.size = sizeof(sensitive.sensitive.data.buffer) },
+    };
+    static const TPM2B_PUBLIC public = {
+        .publicArea = { .type = TPM2_ALG_KEYEDHASH,
+                        .nameAlg = TPM2_ALG_SHA256,
+                        .parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL },
+    };
     static const TPML_PCR_SELECTION creation_pcrs = { 0 };
     static const TPM2B_DATA outside = { 0 };
 
-    (void)Esys_Create_Async(tpm->esys, tpm->srk, NO_SUCH_SESSION, ESYS_TR_NONE, ESYS_TR_NONE, &zeros, &public, &outside,
-                            &creation_pcrs);
+    (void)Esys_Create(tpm->esys, tpm->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &public, &outside,
+                      &creation_pcrs, NULL, NULL, NULL, NULL, NULL);
 }
 
-void tpm_wipe_change_auth(struct tpm *tpm)
+void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session)
 {
-    (void)Esys_HierarchyChangeAuth_Async(tpm->esys, ESYS_TR_RH_LOCKOUT, NO_SUCH_SESSION, ESYS_TR_NONE, ESYS_TR_NONE,
-                                         &zero_auth);
+    TSS2_TCTI_TRANSMIT_FCN transmit = TSS2_TCTI_TRANSMIT(tpm->tcti);
+    TSS2_TCTI_RECEIVE_FCN receive = TSS2_TCTI_RECEIVE(tpm->tcti);
+
+    TSS2_TCTI_TRANSMIT(tpm->tcti) = swallow;
+    TSS2_TCTI_RECEIVE(tpm->tcti) = answer_canceled;
+    (void)Esys_TR_SetAuth(tpm->esys, reference, &zero_auth);
+    (void)Esys_TR_SetAuth(tpm->esys, reference, NULL);
+    overwrite_session(tpm, session);
+    overwrite_command(tpm);
+    TSS2_TCTI_TRANSMIT(tpm->tcti) = transmit;
+    TSS2_TCTI_RECEIVE(tpm->tcti) = receive;
 }

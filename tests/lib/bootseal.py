@@ -117,12 +117,16 @@ class Volume:
         self.path = Path(path)
         self.uuid = str(uuid.uuid4())
         subprocess.run(["cp", "--sparse=always", _template(template), self.path], check=True)
-        _cryptsetup("luksUUID", f"--uuid={self.uuid}", self.path)
+        self.set_uuid(self.uuid)
 
     @property
     def name(self) -> str:
         """Its name at boot, if none was given at enrolment."""
         return f"luks-{self.uuid}"
+
+    def set_uuid(self, text: str) -> None:
+        """Write a UUID into the header."""
+        _cryptsetup("luksUUID", f"--uuid={text}", self.path)
 
     def metadata(self) -> dict:
         """The JSON area of its header."""
@@ -146,9 +150,16 @@ class Volume:
         """Let EDIT change the one token of a type, as anyone with a screwdriver can."""
         ((number, token),) = self.tokens(kind).items()
         edit(token)
-        _cryptsetup("token", "remove", f"--token-id={number}", self.path)
-        _cryptsetup("token", "import", f"--token-id={number}", "--json-file=-", self.path,
+        self.write_token(number, token)
+
+    def write_token(self, number: int, token: dict) -> None:
+        """Put a token into the header, in the place of what has that number."""
+        _cryptsetup("token", "import", "--token-replace", f"--token-id={number}", "--json-file=-", self.path,
                     stdin=json.dumps(token).encode())
+
+    def remove_token(self, number: int) -> None:
+        """Take a token out of the header."""
+        _cryptsetup("token", "remove", f"--token-id={number}", self.path)
 
     def opens_with(self, passphrase: str) -> bool:
         """Whether a passphrase opens a keyslot."""
@@ -221,6 +232,7 @@ class Bench:
 
     def boot(self, changed=None) -> None:
         """Reset the TPM and measure a boot; CHANGED has what differs from MEASURED, None for what is not measured."""
+        self.report.unlink(missing_ok=True)  # as /run is empty in each boot
         self.tpm.reboot()
         self.measure({**MEASURED, **(changed or {})})
 
@@ -266,7 +278,7 @@ class Bench:
 
     def arguments(self, verb, *arguments, pin=None, key=None) -> list:
         """A call of bootseal, with PIN and existing passphrase in files."""
-        argv = [str(PROGRAM), str(verb)]
+        argv = [str(PROGRAM), str(verb), "--report", str(self.report)]
         if pin is not None:
             argv += ["--pin-file", str(self.secret_file(pin, "pin"))]
         if key is not None:
@@ -286,7 +298,7 @@ class Bench:
 
     @property
     def enroll_options(self) -> list:
-        """What enroll needs on a bench: there is neither an initramfs' report nor an encrypted root."""
+        """What enroll needs on a bench: there is no encrypted root, nor a report unless unlock_all() has run."""
         return ["--policy", str(self.policy), "--current-values", "--allow-unencrypted-state"]
 
     def try_enroll(self, volume, *options, pin=PIN, key=PASSPHRASE, stdin=None) -> Result:

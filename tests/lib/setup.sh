@@ -1,16 +1,18 @@
 # shellcheck shell=bash
 # For scripts that set `top` to the top folder of the tree and source this: the packages of tests/packages.
 
+package_list=${top:?}/tests/packages
+
 # packages_of GROUP...: their names, one a line, none twice
 packages_of() {
     local group
     for group; do
-        grep --quiet --line-regexp --fixed-strings "[$group]" "$top/tests/packages" || {
+        grep --quiet --line-regexp --fixed-strings "[$group]" "$package_list" || {
             echo "tests/packages has no group \"$group\"" >&2
             return 1
         }
         awk -v group="[$group]" '/^\[/ { inside = $1 == group; next } inside && /^[a-z0-9]/ { print $1 }' \
-            "$top/tests/packages"
+            "$package_list"
     done | sort --unique
 }
 

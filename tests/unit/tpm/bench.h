@@ -85,3 +85,5 @@ struct tpm_state bench_state(struct bench *bench);
         if (call)                                                                                                      \
             fail_msg("%s: %s (kind %d, 0x%x)", #call, (error)->text, (int)(error)->kind, (error)->tpm_code);           \
     } while (0)
+
+#define bench_test(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)

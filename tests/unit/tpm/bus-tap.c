@@ -14,6 +14,7 @@ static struct {
     TSS2_TCTI_RECEIVE_FCN receive;
     uint32_t commands[COMMANDS_MAX];
     size_t count;
+    unsigned repeats;
     uint8_t bytes[BYTES_MAX];
     size_t size;
     uint32_t refused, refusal;
@@ -51,6 +52,19 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t *com
     return tap.transmit(tcti, size, command);
 }
 
+/* A command that has to come again does not count. */
+static void count_answer(const uint8_t *response)
+{
+    switch (number_at(response + 6)) {
+    case TPM2_RC_RETRY:
+    case TPM2_RC_TESTING:
+    case TPM2_RC_YIELDED:
+    case TPM2_RC_NV_RATE:
+        tap.count--;
+        tap.repeats++;
+    }
+}
+
 static TSS2_RC answer(size_t *size, uint8_t *response)
 {
     const uint8_t refusal[HEADER_BYTES] = {
@@ -61,6 +75,7 @@ static TSS2_RC answer(size_t *size, uint8_t *response)
     if (!response)
         return TSS2_RC_SUCCESS;
     memcpy(response, refusal, sizeof(refusal));
+    count_answer(response);
     tap.answering = false;
     return TSS2_RC_SUCCESS;
 }
@@ -79,6 +94,7 @@ static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response,
         response[*size - tap.spoil_from_end] ^= 1;
         tap.spoiled = 0;
     }
+    count_answer(response);
     return rc;
 }
 
@@ -94,12 +110,18 @@ void bus_tap(struct tpm *tpm)
 void bus_tap_restart(void)
 {
     tap.count = 0;
+    tap.repeats = 0;
     tap.size = 0;
 }
 
 size_t bus_tap_count(void)
 {
     return tap.count;
+}
+
+unsigned bus_tap_repeats(void)
+{
+    return tap.repeats;
 }
 
 uint32_t bus_tap_command(size_t i)

@@ -16,9 +16,13 @@ void bus_tap(struct tpm *tpm);
 /* Forgets what was seen. */
 void bus_tap_restart(void);
 
-/* The command codes that were sent, in order. */
+/* The codes of the commands that the TPM carried out or refused, in order. */
 size_t bus_tap_count(void);
 uint32_t bus_tap_command(size_t i);
+
+/* How often the TPM wanted the same command again. It does that once before each first use of an authValue that is
+ * counted, to write down first that one is in use (TPM 2.0 Part 1, 19.8.4), and while it tests itself. */
+unsigned bus_tap_repeats(void);
 
 /* True when the bytes went over the bus, in a command or a response. */
 bool bus_tap_saw(const void *bytes, size_t size);

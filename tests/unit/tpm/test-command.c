@@ -17,7 +17,8 @@ static void test_waits_while_the_tpm_is_busy(void **state)
         bus_tap_restart();
         bus_tap_refuse(TPM2_CC_GetCapability, busy[i], 12);
         assert_false(bench_state(bench).in_lockout);
-        assert_int_equal(bus_tap_count(), 13);
+        assert_int_equal(bus_tap_repeats(), 12);
+        assert_int_equal(bus_tap_count(), 1);
     }
 }
 
@@ -88,9 +89,9 @@ static void test_flushes_leftovers(void **state)
     struct bench_object object = bench_protect(bench, NULL, &data);
     struct error error;
 
-    leave_behind(bench, 3, &object.blob, 3);
+    leave_behind(bench, 3, &object.blob, 2); /* Load needs a third slot, for the SRK */
     assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 3);
-    assert_int_equal(count_loaded(bench, TPM2_TRANSIENT_FIRST), 3);
+    assert_int_equal(count_loaded(bench, TPM2_TRANSIENT_FIRST), 2);
     bench_ok(bench_unlock(bench, &object, NULL, &got, &error), &error);
     assert_true(secret_equal(&got, &data));
     assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 0);
@@ -147,13 +148,13 @@ static void test_flushes_once_only(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_waits_while_the_tpm_is_busy, bench_setup, bench_teardown),
+        bench_test(test_waits_while_the_tpm_is_busy),
         cmocka_unit_test(test_gives_up_in_the_end),
-        cmocka_unit_test_setup_teardown(test_does_not_repeat_what_failed, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_flushes_leftovers, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_keeps_its_own, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_makes_room_beside_its_own, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_flushes_once_only, bench_setup, bench_teardown),
+        bench_test(test_does_not_repeat_what_failed),
+        bench_test(test_flushes_leftovers),
+        bench_test(test_keeps_its_own),
+        bench_test(test_makes_room_beside_its_own),
+        bench_test(test_flushes_once_only),
     };
 
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);

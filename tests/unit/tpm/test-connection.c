@@ -118,11 +118,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tells_why_it_cannot_open),
         cmocka_unit_test(test_says_that_a_device_is_busy),
-        cmocka_unit_test_setup_teardown(test_opening_sends_nothing_and_keeps_the_log_level, bench_setup,
-                                        bench_teardown),
-        cmocka_unit_test_setup_teardown(test_close_flushes_what_is_left, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_close_flushes_after_a_broken_answer, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_connection_that_broke, bench_setup, bench_teardown),
+        bench_test(test_opening_sends_nothing_and_keeps_the_log_level),
+        bench_test(test_close_flushes_what_is_left),
+        bench_test(test_close_flushes_after_a_broken_answer),
+        bench_test(test_connection_that_broke),
     };
 
     return cmocka_run_group_tests_name("connection", tests, NULL, NULL);

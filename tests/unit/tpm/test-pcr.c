@@ -82,10 +82,10 @@ static void test_selection_and_mask(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_banks, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_event_extends_as_computed, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_reads_eight_a_command, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_refuses_what_is_not_there, bench_setup, bench_teardown),
+        bench_test(test_banks),
+        bench_test(test_event_extends_as_computed),
+        bench_test(test_reads_eight_a_command),
+        bench_test(test_refuses_what_is_not_there),
         cmocka_unit_test(test_selection_and_mask),
     };
 

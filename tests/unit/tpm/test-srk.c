@@ -175,14 +175,14 @@ static void test_owner_authorisation_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_make_finds_the_same_again, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_template, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_use_is_what_tpm2_tss_would_read, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_use_sends_nothing, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_use_refuses_bad_pins, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_empty_handle, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_refuses_another_kind_of_key, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_owner_authorisation_is_told, bench_setup, bench_teardown),
+        bench_test(test_make_finds_the_same_again),
+        bench_test(test_template),
+        bench_test(test_use_is_what_tpm2_tss_would_read),
+        bench_test(test_use_sends_nothing),
+        bench_test(test_use_refuses_bad_pins),
+        bench_test(test_empty_handle),
+        bench_test(test_refuses_another_kind_of_key),
+        bench_test(test_owner_authorisation_is_told),
     };
 
     return cmocka_run_group_tests_name("srk", tests, NULL, NULL);

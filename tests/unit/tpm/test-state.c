@@ -103,12 +103,8 @@ static void test_handles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_fresh_tpm, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_tells_what_was_set, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_orderly, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_identity, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_failure_is_told, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_handles, bench_setup, bench_teardown),
+        bench_test(test_fresh_tpm), bench_test(test_tells_what_was_set), bench_test(test_orderly),
+        bench_test(test_identity),  bench_test(test_failure_is_told),    bench_test(test_handles),
     };
 
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);

@@ -160,10 +160,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search_finds),
-        cmocka_unit_test_setup_teardown(test_sealing_leaves_nothing, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_unsealing_leaves_nothing, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_pin_leaves_nothing, bench_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(test_lockout_authorisations_leave_nothing, bench_setup, bench_teardown),
+        bench_test(test_sealing_leaves_nothing),
+        bench_test(test_unsealing_leaves_nothing),
+        bench_test(test_wrong_pin_leaves_nothing),
+        bench_test(test_lockout_authorisations_leave_nothing),
     };
 
     return cmocka_run_group_tests_name("wipe", tests, NULL, NULL);
