@@ -7,8 +7,9 @@
  *     "tpm": { "srk": "Name in hex", "approval": "Name in hex", "private": "base64", "public": "base64" },
  *     "kdf": { "type": "argon2id", "memory_kib": 65536, "iterations": 4, "lanes": 2, "salt": "base64" } }
  *
- * "kdf" is there with a PIN only. "bootseal-pending" has the same fields with "type": "bootseal-pending"; its keyslots list
- * is empty until the keyslot exists. "bootseal-approval" is src/policy's, with "type", "keyslots": [] and "version".
+ * "kdf" is there with a PIN only. "bootseal-pending" has the same fields with "type": "bootseal-pending"; its keyslots
+ * list is empty until the keyslot exists. "bootseal-approval" is src/policy's, with "type", "keyslots": [] and
+ * "version".
  */
 #pragma once
 

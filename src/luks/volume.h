@@ -1,8 +1,8 @@
 /*
  * A LUKS2 volume: a block device or a file, with its header. This folder is the only includer of libcryptsetup.h.
  *
- * The header is the attacker's to write. volume_facts_read() says what its one segment is, and a digest over that which is
- * pinned; callers compare it on the very struct volume that they activate, since a header whose cipher was edited
+ * The header is the attacker's to write. volume_facts_read() says what its one segment is, and a digest over that which
+ * is pinned; callers compare it on the very struct volume that they activate, since a header whose cipher was edited
  * opens with the genuine key and passes the volume-key digest.
  *
  * libcryptsetup's own messages are collected and become the cause in our errors. Nothing is printed.
@@ -25,7 +25,7 @@ struct volume;
 struct volume_facts {
     char uuid[VOLUME_UUID_TEXT];
     char cipher[VOLUME_CIPHER_TEXT]; /* "aes-xts-plain64" */
-    uint32_t key_size_bytes; /* as the keyslots say, 0 when there is none: to be shown, not to be relied on */
+    uint32_t key_size_bytes;         /* as the keyslots say, 0 when there is none: to be shown, not to be relied on */
     uint32_t sector_size_bytes;
     uint64_t offset_bytes;
     struct digest digest; /* the pinned facts: see volume_facts_read() */
@@ -33,7 +33,8 @@ struct volume_facts {
 
 /*
  * Opens the header: of a path, a /dev/mapper name's underlying device, or "UUID=…". LUKS1, no LUKS, a damaged header:
- * ERROR_NOT_LUKS2, each with what to do. No permission, missing, busy: ERROR_FAILED. volume_close() accepts NULL inside.
+ * ERROR_NOT_LUKS2, each with what to do. No permission, missing, busy: ERROR_FAILED. volume_close() accepts NULL
+ * inside.
  */
 int volume_open(struct volume **ret, const char *device, struct error *error);
 void volume_close(struct volume **volume);
@@ -43,16 +44,16 @@ const char *volume_path(const struct volume *volume);
 const char *volume_uuid(const struct volume *volume);
 
 /*
- * Reads the facts from the JSON metadata. ERROR_METADATA for what bootseal never opens: more than one segment, a segment
- * that is not "crypt" with a dynamic size from a fixed offset, integrity, any `requirements` (a running re-encryption),
- * a cipher that is not one of aes-xts-plain64, aes-cbc-essiv:sha256, serpent-xts-plain64, twofish-xts-plain64,
- * xchacha12,aes-adiantum-plain64, xchacha20,aes-adiantum-plain64, camellia-xts-plain64; anything but one digest record
- * for the segment.
+ * Reads the facts from the JSON metadata. ERROR_METADATA for what bootseal never opens: more than one segment, a
+ * segment that is not "crypt" with a dynamic size from a fixed offset, integrity, any `requirements` (a running
+ * re-encryption), a cipher that is not one of aes-xts-plain64, aes-cbc-essiv:sha256, serpent-xts-plain64,
+ * twofish-xts-plain64, xchacha12,aes-adiantum-plain64, xchacha20,aes-adiantum-plain64, camellia-xts-plain64; anything
+ * but one digest record for the segment.
  *
  * The digest is SHA-256 over "bootseal v1 facts", then, each with its length (4 bytes, big-endian) before it: "crypt",
- * cipher, sector size, offset, IV offset, "pbkdf2", the record's hash, iterations, salt and digest; numbers have 8 bytes,
- * big-endian. Keyslots and tokens are not part of it, and so neither is the key size, which LUKS2 keeps in keyslots only:
- * the record is computed from the key itself, and a key of another size does not pass it.
+ * cipher, sector size, offset, IV offset, "pbkdf2", the record's hash, iterations, salt and digest; numbers have 8
+ * bytes, big-endian. Keyslots and tokens are not part of it, and so neither is the key size, which LUKS2 keeps in
+ * keyslots only: the record is computed from the key itself, and a key of another size does not pass it.
  */
 int volume_facts_read(struct volume *volume, struct volume_facts *ret, struct error *error);
 
@@ -62,14 +63,14 @@ int volume_facts_read(struct volume *volume, struct volume_facts *ret, struct er
 int volume_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
 
 /*
- * Opens a keyslot (CRYPT_ANY_SLOT as -1) with the passphrase. Wrong passphrase: ERROR_WRONG_PIN. `ret_key`, if not NULL,
- * becomes the volume key; `ret_slot`, if not NULL, the keyslot.
+ * Opens a keyslot (CRYPT_ANY_SLOT as -1) with the passphrase. Wrong passphrase: ERROR_WRONG_PIN. `ret_key`, if not
+ * NULL, becomes the volume key; `ret_slot`, if not NULL, the keyslot.
  */
 int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret *passphrase, struct secret *ret_key,
                         int *ret_slot, struct error *error);
 
-/* Adds a keyslot with the minimal PBKDF2 (SHA-256, 1000 iterations): for passphrases of full entropy only. None free, or
- * no room in the header: ERROR_REFUSED, nothing written. */
+/* Adds a keyslot with the minimal PBKDF2 (SHA-256, 1000 iterations): for passphrases of full entropy only. None free,
+ * or no room in the header: ERROR_REFUSED, nothing written. */
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
                        struct error *error);
 
@@ -85,8 +86,8 @@ struct token_list {
 };
 int volume_tokens(struct volume *volume, const char *type, struct token_list *ret, struct error *error);
 
-/* Parses one; ret_view (kind ERROR_METADATA) borrows from *ret, which the caller frees with json_free. The view's source
- * text lives as long as the volume. */
+/* Parses one; ret_view (kind ERROR_METADATA) borrows from *ret, which the caller frees with json_free. The view's
+ * source text lives as long as the volume. */
 int volume_token_read(struct volume *volume, int number, struct json_object **ret, struct json_view *ret_view,
                       struct error *error);
 

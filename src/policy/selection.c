@@ -139,8 +139,8 @@ static int check_measured(const struct policy_document *document, const struct p
               "nothing in this boot was measured into PCR %s of bank %s: binding to it would "
               "protect nothing",
               list, bank);
-    return error_remedy(error, "choose the policy of this machine's boot chain (\"bootseal doctor\" names it), or "
-                               "PCRs and a bank that its firmware measures into");
+    return error_remedy(error, "choose the policy of this machine's boot chain with --policy, or PCRs and "
+                               "a bank that its firmware measures into");
 }
 
 int policy_document_check_values(const struct policy_document *document, const struct pcr_values *values, bool has_pin,

@@ -62,11 +62,11 @@ static int find_present(struct tpm *tpm, const struct entity *index, struct enti
         return tpm_index_unwritten(index, ret, error);
     case TPM_INDEX_ABSENT:
         error_set(error, ERROR_TPM, "the TPM has no approval index");
-        return error_remedy(error, "run \"bootseal doctor --fix\"");
+        return error_remedy(error, "run: bootseal reseal --current, which puts it back");
     default:
         error_set(error, ERROR_TPM, "something that is not bootseal's is at the approval index's handle 0x%08x",
                   index->handle);
-        return error_remedy(error, "run \"bootseal doctor --fix\", which replaces it");
+        return error_remedy(error, "run: bootseal reseal --current, which replaces it");
     }
 }
 

@@ -14,6 +14,11 @@
 /* Ours that may be in the TPM at once: a sealed object, the authority's key, two sessions; the rest is for tests. */
 #define TPM_LIVE_MAX 8
 
+/* First handles of their kind (TPM 2.0 Part 2, 7.4); tpm2-tss's own macros shift into the sign bit. */
+#define TPM_TRANSIENT_FIRST 0x80000000u
+#define TPM_LOADED_SESSION_FIRST 0x02000000u
+#define TPM_PERSISTENT_FIRST 0x81000000u
+
 struct tpm {
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;

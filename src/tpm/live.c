@@ -78,7 +78,7 @@ static bool flush_number(struct tpm *tpm, TPM2_HANDLE number)
 
 bool tpm_live_flush_others(struct tpm *tpm)
 {
-    static const TPM2_HANDLE ranges[] = { TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST };
+    static const TPM2_HANDLE ranges[] = { TPM_TRANSIENT_FIRST, TPM_LOADED_SESSION_FIRST };
     TPM2_HANDLE handles[HANDLES_MAX];
     struct error ignored;
     bool any = false;

@@ -13,11 +13,11 @@
 #define KERNEL_LAYER TSS2_RESMGR_RC_LAYER
 
 #define OTHER_TPM_REMEDY                                                                                               \
-    "open the volume with a recovery key; then, if the TPM was cleared or replaced on purpose, run \"bootseal "        \
-    "provision\" and \"bootseal enroll\""
+    "open the volume with its passphrase; if the TPM was cleared or replaced on purpose, remove the protector "        \
+    "(bootseal remove) and enroll the volume again"
 #define OWNER_REMEDY                                                                                                   \
     "clear the owner authorisation (tpm2_changeauth -c owner), or clear the TPM in the firmware's setup"
-#define INDEX_REMEDY "run \"bootseal doctor --fix\" in the running system, which defines and writes it again"
+#define INDEX_REMEDY "open the volume with its passphrase and run: bootseal reseal --current, which puts the index back"
 
 struct meaning {
     TPM2_CC command; /* 0: any */
@@ -40,7 +40,7 @@ static const struct meaning meanings[] = {
     { TPM2_CC_StartAuthSession, PARAMETER(TPM2_RC_ECC_POINT, 2), ERROR_TPM,
       "the TPM's storage root key is not the pinned one", OTHER_TPM_REMEDY },
     { TPM2_CC_ReadPublic, HANDLE(TPM2_RC_HANDLE, 1), ERROR_TPM, "the TPM has no storage root key",
-      "run \"bootseal provision\"" },
+      "run: bootseal enroll, which makes one" },
 
     { TPM2_CC_PolicyOR, PARAMETER(TPM2_RC_VALUE, 1), ERROR_MISMATCH, "this boot state is not approved", NULL },
     { TPM2_CC_PolicyCounterTimer, TPM2_RC_POLICY, ERROR_MISMATCH, "the suspension is over, or has not begun", NULL },
@@ -91,7 +91,7 @@ static const struct meaning meanings[] = {
 
     { 0, TPM2_RC_PCR_CHANGED, ERROR_MISMATCH, "a PCR changed in the meantime", NULL },
     { 0, TPM2_RC_LOCKOUT, ERROR_LOCKOUT, "the TPM refuses PINs for now, after too many wrong ones",
-      "wait until the TPM forgives a try, or open the volume with a recovery key" },
+      "wait until the TPM forgives a try, or open the volume with its passphrase" },
     { 0, TPM2_RC_INITIALIZE, ERROR_TPM, "the firmware did not start the TPM", "switch the machine off and on" },
     { 0, TPM2_RC_FAILURE, ERROR_TPM, "the TPM failed its self-test", "switch the machine off and on" },
     { 0, TPM2_RC_REBOOT, ERROR_TPM, "the TPM wants a reset", "switch the machine off and on" },

@@ -7,8 +7,8 @@
 #include "tpm/session.h"
 
 /*
- * TPM2_Create in a salted HMAC session with the sensitive part encrypted. `auth` is the authValue, DIGEST_BYTES long, or
- * NULL for an object without one (which then has noDA set). `data` is 1 to SEALED_DATA_MAX bytes.
+ * TPM2_Create in a salted HMAC session with the sensitive part encrypted. `auth` is the authValue, DIGEST_BYTES long,
+ * or NULL for an object without one (which then has noDA set). `data` is 1 to SEALED_DATA_MAX bytes.
  */
 int tpm_seal(struct tpm *tpm, const struct digest *auth_policy, const struct secret *auth, const struct secret *data,
              struct sealed_blob *ret, struct error *error);

@@ -39,8 +39,8 @@ static int unusable(const struct entity *srk, enum error_kind kind, struct error
 {
     error_set(error, kind, "the key at 0x%08x is not a storage key that never left its TPM", srk->handle);
     return error_remedy(error,
-                        "delete the key (tpm2_evictcontrol -c 0x%08x) if nothing else uses it, and run "
-                        "\"bootseal provision\"",
+                        "delete the key (tpm2_evictcontrol -c 0x%08x) if nothing else uses it: "
+                        "bootseal enroll makes one",
                         srk->handle);
 }
 

@@ -83,6 +83,26 @@ int tpm_state_read(struct tpm *tpm, struct tpm_state *ret, struct error *error)
     return 0;
 }
 
+static void free_time(TPMS_TIME_INFO **time)
+{
+    Esys_Free(*time);
+}
+
+int tpm_clock_read(struct tpm *tpm, struct tpm_clock *ret, struct error *error)
+{
+    cleanup(free_time) TPMS_TIME_INFO *time = NULL;
+    int r = TPM_COMMAND(tpm, error, ReadClock, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &time);
+
+    if (r)
+        return r;
+    *ret = (struct tpm_clock){
+        .clock_ms = time->clockInfo.clock,
+        .reset_count = time->clockInfo.resetCount,
+        .restart_count = time->clockInfo.restartCount,
+    };
+    return 0;
+}
+
 /* Four characters of a property; what a terminal should not see becomes '?', padding is cut by the NUL. */
 static void put_characters(uint32_t value, char *ret)
 {

@@ -2,14 +2,14 @@
  * One connection to one TPM 2.0. This folder is the only one that includes tss2 headers: callers see bytes, Names and
  * the types of src/base.
  *
- * Two entities belong to a connection once they are known: the SRK (every session is salted to it, every sealed object is
- * its child) and the approval index. Both are taken from a pinned public area (tpm_srk_use(), tpm_index_use()), so that
- * no command asks the TPM, or whoever sits on its bus, what they are.
+ * Two entities belong to a connection once they are known: the SRK (every session is salted to it, every sealed object
+ * is its child) and the approval index. Both are taken from a pinned public area (tpm_srk_use(), tpm_index_use()), so
+ * that no command asks the TPM, or whoever sits on its bus, what they are.
  *
- * Errors: a TPM that cannot be reached or misbehaves is ERROR_TPM; error.tpm_code then has its response code, from which
- * enum tpm_code names those that callers act on. Words come from one table (response.c).
- * TPM_RC_RETRY, TESTING and YIELDED are waited for here (TPM_PATIENCE_MS at most); 0x902 and 0x903 (no room for objects
- * or sessions) flush what an earlier program left behind, once, and try again.
+ * Errors: a TPM that cannot be reached or misbehaves is ERROR_TPM; error.tpm_code then has its response code, from
+ * which enum tpm_code names those that callers act on. Words come from one table (response.c). TPM_RC_RETRY, TESTING
+ * and YIELDED are waited for here (TPM_PATIENCE_MS at most); 0x902 and 0x903 (no room for objects or sessions) flush
+ * what an earlier program left behind, once, and try again.
  */
 #pragma once
 
@@ -30,9 +30,9 @@ enum tpm_code {
     TPM_CODE_WRONG_AUTH = 0x98e,      /* wrong PIN, counted */
     TPM_CODE_WRONG_AUTH_NODA = 0x9a2, /* wrong authorisation of something that does not count */
     TPM_CODE_LOCKOUT = 0x921,
-    TPM_CODE_INTEGRITY = 0x1df,       /* Load: the private part was not made under this SRK */
-    TPM_CODE_NO_HANDLE = 0x18b,       /* nothing is there (first handle) */
-    TPM_CODE_NO_INDEX = 0x28b,        /* NV_UndefineSpace: nothing is there (second handle) */
+    TPM_CODE_INTEGRITY = 0x1df, /* Load: the private part was not made under this SRK */
+    TPM_CODE_NO_HANDLE = 0x18b, /* nothing is there (first handle) */
+    TPM_CODE_NO_INDEX = 0x28b,  /* NV_UndefineSpace: nothing is there (second handle) */
     TPM_CODE_POLICY_FAIL = 0x99d,
 };
 
@@ -46,7 +46,7 @@ struct tpm;
 int tpm_open(struct tpm **ret, const char *tcti, struct error *error);
 void tpm_close(struct tpm **tpm);
 
-/* TPM2_Shutdown(CLEAR): to be sent after each use of a PIN, right or wrong, so that a power cut costs no lockout try. */
+/* TPM2_Shutdown(CLEAR): to be sent after each use of a PIN, right or wrong: a power cut then costs no lockout try. */
 int tpm_shutdown(struct tpm *tpm, struct error *error);
 
 /* What changes while a TPM runs (TPM2_GetCapability, TPM_PT_VAR; one command). */
@@ -55,19 +55,27 @@ struct tpm_state {
     bool lockout_auth_set;
     bool in_lockout;
     bool orderly;
-    uint32_t lockout_counter;    /* failed tries that count now */
+    uint32_t lockout_counter; /* failed tries that count now */
     uint32_t max_tries;
     uint32_t recovery_s;         /* seconds until one try is forgiven; 0: at once */
     uint32_t lockout_recovery_s; /* seconds until a wrong lockout authorisation is forgiven; 0: at the next start */
 };
 int tpm_state_read(struct tpm *tpm, struct tpm_state *ret, struct error *error);
 
+/* Time as the TPM counts it (TPM2_ReadClock; one command). It bounds a suspension. No session can prove the answer. */
+struct tpm_clock {
+    uint64_t clock_ms;      /* of powered time; falls back to the last orderly shutdown after a power cut */
+    uint32_t reset_count;   /* TPM Resets: reboots and power cuts */
+    uint32_t restart_count; /* TPM Restarts and Resumes since the last reset */
+};
+int tpm_clock_read(struct tpm *tpm, struct tpm_clock *ret, struct error *error);
+
 /* What does not change (TPM_PT_FIXED and the list of commands). */
 struct tpm_identity {
     char manufacturer[5]; /* "IBM " and so on, control characters as '?' */
     char vendor[17];
     uint64_t firmware;
-    uint32_t revision;    /* of the library specification, times 100: 138 */
+    uint32_t revision; /* of the library specification, times 100: 138 */
     bool has_policy_authorize_nv;
 };
 int tpm_identity_read(struct tpm *tpm, struct tpm_identity *ret, struct error *error);
@@ -78,8 +86,7 @@ int tpm_identity_read(struct tpm *tpm, struct tpm_identity *ret, struct error *e
 int tpm_bank_read(struct tpm *tpm, enum hash_algorithm bank, uint32_t *ret_mask, struct error *error);
 
 /* Reads the PCRs of the mask, eight a command; ret->mask has those that the TPM returned. */
-int tpm_pcr_read(struct tpm *tpm, enum hash_algorithm bank, uint32_t mask, struct pcr_values *ret,
-                 struct error *error);
+int tpm_pcr_read(struct tpm *tpm, enum hash_algorithm bank, uint32_t mask, struct pcr_values *ret, struct error *error);
 
 /* TPM2_PCR_Event: extends the PCR by the digest of the data, in every active bank. */
 int tpm_pcr_event(struct tpm *tpm, unsigned pcr, const void *data, size_t size, struct error *error);

@@ -29,7 +29,8 @@ def header_size(disk) -> int:
 
 def write_copy(disk, offset: int, copy: bytearray):
     """Writes one copy of the header with its checksum."""
-    algorithm = bytes(copy[CHECKSUM_ALGORITHM_AT : CHECKSUM_ALGORITHM_AT + CHECKSUM_ALGORITHM_SIZE]).rstrip(b"\0").decode()
+    name = copy[CHECKSUM_ALGORITHM_AT : CHECKSUM_ALGORITHM_AT + CHECKSUM_ALGORITHM_SIZE]
+    algorithm = name.rstrip(b"\0").decode()
     copy[CHECKSUM_AT : CHECKSUM_AT + CHECKSUM_SIZE] = bytes(CHECKSUM_SIZE)
     digest = hashlib.new(algorithm, copy).digest()
     copy[CHECKSUM_AT : CHECKSUM_AT + len(digest)] = digest

@@ -13,16 +13,10 @@ import pytest
 
 from machine import Machine
 from sealed import (ENROLL_SECONDS, PIN, STATE, SealedMachine, enter_pin, log_in_by_passphrase,
-                    make_installed_image)
+                    make_installed_image, write_secrets)
 
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
 ROOT_DEVICE = "/dev/vda3"
-
-
-def write_secrets(machine, layout):
-    """PIN and passphrase as files in memory: commands in these tests have no terminal."""
-    machine.write_file("/run/pin", PIN.encode())
-    machine.write_file("/run/passphrase", layout.passphrase)
 
 
 @pytest.fixture(scope="module")

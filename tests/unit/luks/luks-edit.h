@@ -1,7 +1,7 @@
 /*
  * LUKS2 volumes for tests, in plain files and with no kernel help, and the attacker's editor for their headers: changes
- * the JSON metadata, or the UUID, of both copies and makes the checksums right again. (tests/lib/luks_edit.py is the same
- * for tests in Python.)
+ * the JSON metadata, or the UUID, of both copies and makes the checksums right again. (tests/lib/luks_edit.py is the
+ * same for tests in Python.)
  *
  * Whatever goes wrong here fails the running cmocka test.
  */

@@ -321,42 +321,6 @@ static void an_unknown_version_says_what_to_do(void **state)
     assert_non_null(strstr(error.remedy, "newer"));
 }
 
-static void lists_all_of_a_volume(void **state)
-{
-    cleanup(json_free) struct json_object *token = json_tokener_parse(good), *damaged = NULL;
-    cleanup(protector_list_free) struct protector_list list = { 0 }, none = { 0 };
-    cleanup(volume_close) struct volume *volume = NULL;
-    struct luks_file file;
-    struct error error;
-    int four = 4, nine = 9;
-
-    (void)state;
-    json_object_object_add(token, "keyslots", json_tokener_parse("[\"0\"]"));
-    luks_file_make(&file, &(struct luks_form){ 0 });
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
-    assert_int_equal(protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &none, &error), 0);
-    assert_int_equal(none.count, 0);
-
-    assert_int_equal(volume_token_write(volume, &nine, token, &error), 0);
-    assert_int_equal(volume_token_write(volume, &four, token, &error), 0);
-    assert_int_equal(protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, &error), 0);
-    assert_int_equal(list.count, 2);
-    assert_int_equal(list.items[0].token, 4);
-    assert_int_equal(list.items[1].token, 9);
-    protector_list_free(&list);
-    assert_int_equal(protector_list_read(volume, TOKEN_TYPE_PENDING, &list, &error), 0);
-    assert_int_equal(list.count, 0);
-    protector_list_free(&list);
-
-    json_object_deep_copy(token, &damaged, NULL);
-    json_object_object_del(damaged, "id");
-    assert_int_equal(volume_token_write(volume, &nine, damaged, &error), 0);
-    assert_int_equal(protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, &error), ERROR_METADATA);
-    assert_non_null(strstr(error.text, "token 9: \"id\": missing"));
-    assert_int_equal(list.count, 0);
-    luks_file_remove(&file);
-}
-
 static void kinds_have_names(void **state)
 {
     (void)state;
@@ -378,7 +342,6 @@ int main(void)
         cmocka_unit_test(oversized_members_are_refused),
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(an_unknown_version_says_what_to_do),
-        cmocka_unit_test(lists_all_of_a_volume),
         cmocka_unit_test(kinds_have_names),
     };
 

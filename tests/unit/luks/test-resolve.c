@@ -102,7 +102,7 @@ static void uuids(void **state)
 
 static void uuids_that_are_none(void **state)
 {
-    static const char *const bad[] = { "UUID=", "UUID=root", "UUID=../../sda3", "UUID=" UUID "/", "UUID= " UUID };
+    static const char *const bad[] = { "UUID=", "UUID=root", "UUID=../../sda3", ("UUID=" UUID "/"), ("UUID= " UUID) };
     char *path = NULL;
     struct error error;
 

@@ -21,7 +21,7 @@ size_t bus_tap_count(void);
 uint32_t bus_tap_command(size_t i);
 
 /* How often the TPM wanted the same command again. It does that once before each first use of an authValue that is
- * counted, to write down first that one is in use (TPM 2.0 Part 1, 19.8.4), and while it tests itself. */
+ * counted, to write down first that one is in use, and while it tests itself. */
 unsigned bus_tap_repeats(void);
 
 /* True when the bytes went over the bus, in a command or a response. */

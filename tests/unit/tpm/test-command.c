@@ -90,12 +90,12 @@ static void test_flushes_leftovers(void **state)
     struct error error;
 
     leave_behind(bench, 3, &object.blob, 2); /* Load needs a third slot, for the SRK */
-    assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 3);
-    assert_int_equal(count_loaded(bench, TPM2_TRANSIENT_FIRST), 2);
+    assert_int_equal(count_loaded(bench, TPM_LOADED_SESSION_FIRST), 3);
+    assert_int_equal(count_loaded(bench, TPM_TRANSIENT_FIRST), 2);
     bench_ok(bench_unlock(bench, &object, NULL, &got, &error), &error);
     assert_true(secret_equal(&got, &data));
-    assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 0);
-    assert_int_equal(count_loaded(bench, TPM2_TRANSIENT_FIRST), 0);
+    assert_int_equal(count_loaded(bench, TPM_LOADED_SESSION_FIRST), 0);
+    assert_int_equal(count_loaded(bench, TPM_TRANSIENT_FIRST), 0);
 }
 
 static void test_keeps_its_own(void **state)
@@ -114,7 +114,7 @@ static void test_keeps_its_own(void **state)
         tpm_handle_free(&sessions[i]);
         assert_int_equal(sessions[i].reference, 0);
     }
-    assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 0);
+    assert_int_equal(count_loaded(bench, TPM_LOADED_SESSION_FIRST), 0);
 }
 
 static void test_makes_room_beside_its_own(void **state)
@@ -128,7 +128,7 @@ static void test_makes_room_beside_its_own(void **state)
     bench_ok(tpm_session_start(bench->tpm, TPM_SESSION_POLICY, &first, &error), &error);
     bench_ok(tpm_session_start(bench->tpm, TPM_SESSION_POLICY, &second, &error), &error);
     bench_ok(tpm_policy_digest(&first, &digest, &error), &error);
-    assert_int_equal(count_loaded(bench, TPM2_LOADED_SESSION_FIRST), 2);
+    assert_int_equal(count_loaded(bench, TPM_LOADED_SESSION_FIRST), 2);
 }
 
 static void test_flushes_once_only(void **state)

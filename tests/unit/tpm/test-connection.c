@@ -68,11 +68,11 @@ static void test_close_flushes_what_is_left(void **state)
 
     for (size_t i = 0; i < array_size(sessions); i++)
         bench_ok(tpm_session_start(bench->tpm, TPM_SESSION_POLICY, &sessions[i], &error), &error);
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
     assert_int_equal(count, 2);
     bench_disconnect(bench);
     bench_connect(bench);
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
     assert_int_equal(count, 0);
 }
 
@@ -95,9 +95,9 @@ static void test_close_flushes_after_a_broken_answer(void **state)
     assert_int_equal(tpm_shutdown(bench->tpm, &error), ERROR_TPM);
     bench_disconnect(bench);
     bench_connect(bench);
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_TRANSIENT_FIRST, handles, 8, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_TRANSIENT_FIRST, handles, 8, &count, &error), &error);
     assert_int_equal(count, 0);
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_LOADED_SESSION_FIRST, handles, 8, &count, &error), &error);
     assert_int_equal(count, 0);
 }
 

@@ -96,13 +96,11 @@ static int reset_count_at_most(struct bench *bench, uint32_t count, struct error
 
 static uint32_t reset_count(struct bench *bench)
 {
-    TPMS_TIME_INFO *info;
-    uint32_t count;
+    struct tpm_clock clock;
+    struct error error;
 
-    assert_int_equal(Esys_ReadClock(bench->tpm->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &info), 0);
-    count = info->clockInfo.resetCount;
-    Esys_Free(info);
-    return count;
+    bench_ok(tpm_clock_read(bench->tpm, &clock, &error), &error);
+    return clock.reset_count;
 }
 
 static void test_counters(void **state)

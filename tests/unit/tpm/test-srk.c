@@ -121,6 +121,25 @@ static void test_empty_handle(void **state)
     assert_int_equal(bench->tpm->live_count, 0);
 }
 
+/* A TPM that was cleared: the pinned key is not there. */
+static void test_unlocking_with_an_empty_handle(void **state)
+{
+    struct bench *bench = *state;
+    cleanup(secret_free) struct secret data = bench_secret(1, 16);
+    struct sealed_blob blob = bench_seal(bench, NULL, &data);
+    struct tpm_handle loaded = { 0 }, session = { 0 };
+    struct error error;
+
+    evict(bench);
+    bench_ok(tpm_srk_use(bench->tpm, &bench->srk, &error), &error);
+    assert_int_equal(tpm_load(bench->tpm, &blob, &loaded, &error), ERROR_TPM);
+    assert_int_equal(error.tpm_code, TPM_CODE_NO_HANDLE);
+    assert_non_null(strstr(error.text, "no storage root key"));
+    assert_true(strlen(error.remedy) > 0);
+    assert_int_equal(tpm_session_start(bench->tpm, TPM_SESSION_POLICY, &session, &error), ERROR_TPM);
+    assert_non_null(strstr(error.text, "no storage root key"));
+}
+
 static void test_refuses_another_kind_of_key(void **state)
 {
     const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
@@ -181,6 +200,7 @@ int main(void)
         bench_test(test_use_sends_nothing),
         bench_test(test_use_refuses_bad_pins),
         bench_test(test_empty_handle),
+        bench_test(test_unlocking_with_an_empty_handle),
         bench_test(test_refuses_another_kind_of_key),
         bench_test(test_owner_authorisation_is_told),
     };

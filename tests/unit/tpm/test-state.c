@@ -59,6 +59,34 @@ static void test_orderly(void **state)
     assert_false(bench_state(bench).orderly);
 }
 
+static struct tpm_clock read_clock(struct bench *bench)
+{
+    struct tpm_clock clock;
+    struct error error;
+
+    bench_ok(tpm_clock_read(bench->tpm, &clock, &error), &error);
+    return clock;
+}
+
+static void test_clock(void **state)
+{
+    struct bench *bench = *state;
+    struct tpm_clock first = read_clock(bench), then;
+
+    bench_power_cut(bench);
+    then = read_clock(bench);
+    assert_int_equal(then.reset_count, first.reset_count + 1);
+    assert_int_equal(then.restart_count, 0);
+    bench_disconnect(bench);
+    assert_int_equal(swtpm_restart(&bench->swtpm), 0);
+    bench_connect(bench);
+    first = then;
+    then = read_clock(bench);
+    assert_int_equal(then.reset_count, first.reset_count);
+    assert_int_equal(then.restart_count, 1);
+    assert_true(then.clock_ms >= first.clock_ms);
+}
+
 static void test_identity(void **state)
 {
     struct bench *bench = *state;
@@ -93,10 +121,10 @@ static void test_handles(void **state)
     struct error error;
     size_t count;
 
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_PERSISTENT_FIRST, handles, 4, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_PERSISTENT_FIRST, handles, 4, &count, &error), &error);
     assert_int_equal(count, 1);
     assert_int_equal(handles[0], TPM_SRK_HANDLE);
-    bench_ok(tpm_handles_read(bench->tpm, TPM2_TRANSIENT_FIRST, handles, 4, &count, &error), &error);
+    bench_ok(tpm_handles_read(bench->tpm, TPM_TRANSIENT_FIRST, handles, 4, &count, &error), &error);
     assert_int_equal(count, 0);
 }
 
@@ -104,7 +132,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         bench_test(test_fresh_tpm), bench_test(test_tells_what_was_set), bench_test(test_orderly),
-        bench_test(test_identity),  bench_test(test_failure_is_told),    bench_test(test_handles),
+        bench_test(test_clock),     bench_test(test_identity),           bench_test(test_failure_is_told),
+        bench_test(test_handles),
     };
 
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
