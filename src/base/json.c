@@ -178,6 +178,17 @@ int json_get_base64(const struct json_view *view, const char *key, void *ret, si
     return r;
 }
 
+int json_get_hash(const struct json_view *view, const char *key, enum hash_algorithm *ret, struct error *error)
+{
+    const char *name;
+    int r = json_get_string(view, key, 16, &name, error);
+
+    if (r)
+        return r;
+    *ret = hash_from_name(name);
+    return *ret ? 0 : json_fault(view, key, error, "unknown hash algorithm \"%s\"", name);
+}
+
 int json_get_object(const struct json_view *view, const char *key, struct json_view *ret, struct error *error)
 {
     struct json_object *value;

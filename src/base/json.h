@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/hash.h"
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -50,6 +51,9 @@ int json_get_hex(const struct json_view *view, const char *key, void *ret, size_
 /* At least one and at most `max` bytes in base64. */
 int json_get_base64(const struct json_view *view, const char *key, void *ret, size_t max, size_t *ret_size,
                     struct error *error);
+
+/* A hash algorithm by its name: "sha256". */
+int json_get_hash(const struct json_view *view, const char *key, enum hash_algorithm *ret, struct error *error);
 
 /* The object or array under the key, as a view with the same source; an array has at most `max` elements. */
 int json_get_object(const struct json_view *view, const char *key, struct json_view *ret, struct error *error);

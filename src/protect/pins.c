@@ -81,13 +81,8 @@ static int get_unsigned(const struct json_view *view, const char *key, int64_t m
 static int settings_from_json(const struct json_view *view, struct pins *ret, struct error *error)
 {
     struct json_view floor;
-    const char *bank;
-    int r = json_get_string(view, "bank", 16, &bank, error);
+    int r = json_get_hash(view, "bank", &ret->bank, error);
 
-    if (!r)
-        ret->bank = hash_from_name(bank);
-    if (!r && !ret->bank)
-        r = json_fault(view, "bank", error, "unknown hash algorithm");
     if (!r)
         r = get_unsigned(view, "cap", 0, PCR_COUNT - 1, &ret->cap, error);
     if (!r)

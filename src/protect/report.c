@@ -115,14 +115,9 @@ int report_write(const char *path, const struct report *report, struct error *er
 static int values_from_json(const struct json_view *view, struct pcr_values *ret, struct error *error)
 {
     struct json_view object;
-    const char *bank;
     char number[4];
-    int r = json_get_string(view, "bank", 16, &bank, error);
+    int r = json_get_hash(view, "bank", &ret->bank, error);
 
-    if (!r)
-        ret->bank = hash_from_name(bank);
-    if (!r && !ret->bank)
-        r = json_fault(view, "bank", error, "unknown hash algorithm");
     if (!r)
         r = json_get_object(view, "pcrs", &object, error);
     for (unsigned i = 0; !r && i < PCR_COUNT; i++) {

@@ -1,24 +1,16 @@
 #include "tpm/internal.h"
 
-#include <time.h>
+#include "base/clock.h"
 
 #define PAUSE_MS 20 /* between tries: short beside a self-test, long beside a firmware TPM's command */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool wait_a_little(struct tpm_attempt *attempt)
 {
     if (attempt->started_ms == 0)
-        attempt->started_ms = now_ms();
-    if (now_ms() - attempt->started_ms >= TPM_PATIENCE_MS)
+        attempt->started_ms = clock_now_ms();
+    if (clock_now_ms() - attempt->started_ms >= TPM_PATIENCE_MS)
         return false;
-    (void)nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000L }, NULL);
+    clock_pause_ms(PAUSE_MS);
     return true;
 }
 

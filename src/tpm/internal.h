@@ -38,8 +38,8 @@ int tpm_device_failed(const char *path, int number, struct error *error);
 /* One command's tries. */
 struct tpm_attempt {
     struct tpm *tpm;
-    int64_t started_ms; /* of waiting; 0: not waited yet */
-    bool flushed;       /* leftovers were flushed once */
+    uint64_t started_ms; /* of waiting; 0: not waited yet */
+    bool flushed;        /* leftovers were flushed once */
 };
 
 /* After a try: true when the same command should be sent again, once this function has waited or made room. */

@@ -8,6 +8,8 @@
 #include "tpm/internal.h"
 #include "tpm/lockout.h"
 
+#include <sys/wait.h>
+
 #define POLICY                                                                                                         \
     "{ \"pcrs\": [4, 7, 12], \"kdf\": { \"memory_kib\": 8192, \"time_ms\": 1, \"floor_memory_kib\": 8192 } }"
 
@@ -49,6 +51,27 @@ void machine_reboot(struct machine *machine)
     assert_int_equal(swtpm_reset(&machine->swtpm), 0);
     machine_connect(machine);
     measure_boot(machine);
+}
+
+/* TPM2_PCR_Allocate with the platform's authorisation, which is empty on a software TPM: the firmware setup's switch. */
+void machine_set_banks(struct machine *machine, const char *banks)
+{
+    char tcti[80];
+    pid_t child;
+    int status;
+
+    machine_disconnect(machine);
+    snprintf(tcti, sizeof(tcti), "--tcti=%s", swtpm_tcti(&machine->swtpm));
+    child = fork();
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stdout))
+            execlp("tpm2_pcrallocate", "tpm2_pcrallocate", tcti, "-P", "", banks, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    machine_connect(machine);
+    machine_reboot(machine);
 }
 
 struct pcr_values machine_pcrs(struct machine *machine)

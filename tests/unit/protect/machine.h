@@ -47,6 +47,9 @@ void machine_disconnect(struct machine *machine);
 /* A reset, and the same boot again. */
 void machine_reboot(struct machine *machine);
 
+/* A reset into other PCR banks, "sha256:none+sha384:all" (TPM2_PCR_Allocate), and the same boot again. */
+void machine_set_banks(struct machine *machine, const char *banks);
+
 /* Extends a PCR with a text. */
 void machine_extend(struct machine *machine, unsigned pcr, const char *event);
 

@@ -30,7 +30,7 @@ static void test_gives_up_in_the_end(void **state)
     (void)state;
     assert_true(tpm_try_again(&attempt, TPM2_RC_RETRY));
     clock_gettime(CLOCK_MONOTONIC, &now);
-    attempt.started_ms = (int64_t)now.tv_sec * 1000 - TPM_PATIENCE_MS - 1000;
+    attempt.started_ms = (uint64_t)now.tv_sec * 1000 - TPM_PATIENCE_MS - 1000;
     assert_false(tpm_try_again(&attempt, TPM2_RC_RETRY));
 }
 

@@ -1,0 +1,254 @@
+#include "protect/target.h"
+
+#include "base/cleanup.h"
+#include "machine.h"
+#include "protect/approve.h"
+#include "protect/keys.h"
+
+struct opened {
+    struct state state;
+    struct target target;
+};
+
+static void opened_free(struct opened *opened)
+{
+    target_free(&opened->target);
+    state_close(&opened->state);
+}
+
+static int open_now(struct machine *machine, struct opened *ret, struct error *error)
+{
+    opened_free(ret);
+    ret->state = machine_state(machine);
+    return target_open(&ret->target, &ret->state.pins, &ret->state.pins.volumes[0], error);
+}
+
+static void expect_refused(struct machine *machine, enum error_kind kind, const char *part)
+{
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct error error;
+
+    assert_error(open_now(machine, &opened, &error), &error, kind, part);
+}
+
+/* Token number of the only one of its type. */
+static int token_of(struct machine *machine, const char *type)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    struct token_list list;
+    struct error error;
+
+    assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
+    assert_good(volume_tokens(volume, type, &list, &error), &error);
+    assert_int_equal(list.count, 1);
+    return list.numbers[0];
+}
+
+static void set_in_token(struct machine *machine, const char *type, const char *member, const char *json)
+{
+    char path[96];
+
+    snprintf(path, sizeof(path), "tokens/%d/%s", token_of(machine, type), member);
+    luks_set(machine->volumes[0].path, path, json);
+}
+
+static void test_whole_way(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    cleanup(secret_free) struct secret pin = secret_of(MACHINE_PIN);
+    cleanup(secret_free) struct secret auth = { 0 };
+    cleanup(secret_free) struct secret mix = { 0 };
+    cleanup(secret_free) struct secret passphrase = { 0 };
+    struct target *target = &opened.target;
+    struct error error;
+
+    assert_good(open_now(machine, &opened, &error), &error);
+    assert_true(target_has_pin(target));
+    assert_false(target->has_next);
+    assert_int_equal(machine_handles(machine), 0); /* nothing was sent */
+    assert_good(tpm_srk_use(machine->tpm, &opened.state.pins.srk, &error), &error);
+    assert_good(tpm_index_use(machine->tpm, &opened.state.pins.index, &error), &error);
+    assert_good(target_prepare(target, machine->tpm, NULL, &error), &error);
+    assert_int_equal(machine_handles(machine), 2);
+    assert_good(target_prepare(target, machine->tpm, NULL, &error), &error);
+    assert_int_equal(machine_handles(machine), 2);
+    assert_good(keys_stretch(&pin, &target->protector->kdf, &auth, &mix, &error), &error);
+    assert_good(target_passphrase(target, &auth, &mix, &passphrase, &error), &error);
+    assert_good(volume_keyslot_open(target->volume, target->protector->keyslot, &passphrase, NULL, NULL, &error),
+                &error);
+    target_free(target);
+    assert_int_equal(machine_handles(machine), 0);
+    target_free(target);
+}
+
+static void test_freed_while_prepared(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct error error;
+
+    assert_good(open_now(machine, &opened, &error), &error);
+    assert_good(tpm_srk_use(machine->tpm, &opened.state.pins.srk, &error), &error);
+    assert_good(tpm_index_use(machine->tpm, &opened.state.pins.index, &error), &error);
+    assert_good(target_prepare(&opened.target, machine->tpm, NULL, &error), &error);
+    target_free(&opened.target);
+    assert_int_equal(machine_handles(machine), 0);
+}
+
+static void test_a_protector_without_pin_comes_first(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct protector without = machine_enroll(machine, 0, NULL);
+    struct error error;
+
+    assert_good(open_now(machine, &opened, &error), &error);
+    assert_int_equal(opened.target.protectors.count, 2);
+    assert_false(target_has_pin(&opened.target));
+    assert_string_equal(opened.target.protector->id, without.id);
+}
+
+static void test_same_pin(void **state)
+{
+    struct protector a = { .kind = PROTECTOR_TPM2_PIN, .kdf = { 8192, 2, 1, { 1 } } }, b = a;
+    struct target x = { .protector = &a }, y = { .protector = &b };
+
+    (void)state;
+    assert_true(target_same_pin(&x, &y));
+    b.kdf.salt[31] = 1;
+    assert_false(target_same_pin(&x, &y));
+    b = a;
+    b.kdf.memory_kib++;
+    assert_false(target_same_pin(&x, &y));
+    b = a;
+    b.kdf.iterations++;
+    assert_false(target_same_pin(&x, &y));
+    b = a;
+    b.kdf.lanes++;
+    assert_false(target_same_pin(&x, &y));
+    b = a;
+    b.kind = PROTECTOR_TPM2;
+    assert_false(target_same_pin(&x, &y));
+    assert_false(target_same_pin(&y, &y));
+}
+
+static void test_no_protector(void **state)
+{
+    struct machine *machine = *state;
+    char path[32];
+
+    snprintf(path, sizeof(path), "tokens/%d", token_of(machine, TOKEN_TYPE_PROTECTOR));
+    luks_set(machine->volumes[0].path, path, NULL);
+    expect_refused(machine, ERROR_NO_PROTECTOR, "no bootseal protector");
+}
+
+static void test_protector_without_keyslot(void **state)
+{
+    set_in_token(*state, TOKEN_TYPE_PROTECTOR, "keyslots", "[]");
+    expect_refused(*state, ERROR_METADATA, "names no keyslot");
+}
+
+static void test_edited_protector(void **state)
+{
+    struct machine *machine = *state;
+    char name[80] = "\"000b";
+
+    memset(name + 5, 'a', 64);
+    strcpy(name + 69, "\"");
+    machine_copy(machine->volumes[0].path, scratch_path(&machine->scratch, "genuine"));
+    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "tpm/srk", name);
+    expect_refused(machine, ERROR_METADATA, "SRK is not the pinned one");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "tpm/approval", name);
+    expect_refused(machine, ERROR_METADATA, "index is not the pinned one");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "kdf/memory_kib", "64");
+    expect_refused(machine, ERROR_METADATA, "less than the pinned");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "version", "2");
+    expect_refused(machine, ERROR_METADATA, "version");
+}
+
+static void test_edited_header(void **state)
+{
+    struct machine *machine = *state;
+
+    luks_set(machine->volumes[0].path, "segments/0/encryption", "\"aes-cbc-essiv:sha256\"");
+    expect_refused(machine, ERROR_METADATA, "not that of the pinned volume");
+}
+
+static void test_another_volume(void **state)
+{
+    struct machine *machine = *state;
+    size_t other = machine_add_volume(machine);
+
+    machine_copy(machine->volumes[other].path, machine->volumes[0].path);
+    expect_refused(machine, ERROR_METADATA, "has the UUID");
+    luks_set_uuid(machine->volumes[0].path, LUKS_FILE_UUID); /* its own key, the pinned UUID */
+    expect_refused(machine, ERROR_METADATA, "not that of the pinned volume");
+}
+
+static void test_approval_tokens(void **state)
+{
+    struct machine *machine = *state;
+    int number = token_of(machine, TOKEN_TYPE_APPROVAL);
+    char path[32];
+
+    machine_copy(machine->volumes[0].path, scratch_path(&machine->scratch, "genuine"));
+    set_in_token(machine, TOKEN_TYPE_APPROVAL, "version", "2");
+    expect_refused(machine, ERROR_METADATA, "version");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    set_in_token(machine, TOKEN_TYPE_APPROVAL, "bank", "\"sha384\"");
+    expect_refused(machine, ERROR_METADATA, "");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    set_in_token(machine, TOKEN_TYPE_APPROVAL, "cap", "7");
+    expect_refused(machine, ERROR_METADATA, "");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    luks_set(machine->volumes[0].path, "tokens/9",
+             "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1 }");
+    expect_refused(machine, ERROR_METADATA, "2 lists of approved states");
+    machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    snprintf(path, sizeof(path), "tokens/%d", number);
+    luks_set(machine->volumes[0].path, path, NULL);
+    expect_refused(machine, ERROR_METADATA, "0 lists of approved states");
+}
+
+static void test_both_lists(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(state_close) struct state now = machine_state(machine);
+    cleanup(approval_free) struct approval next = { 0 };
+    struct error error;
+
+    assert_good(approval_copy(&now.approval, &next, &error), &error);
+    assert_good(approval_add_branch(&next, &next.branches[approval_find_branch(&next, BRANCH_BOOT)], &error), &error);
+    assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
+    assert_good(approve_write_token(volume, &now.approval, &next, &error), &error);
+    state_close(&now);
+    assert_good(open_now(machine, &opened, &error), &error);
+    assert_true(opened.target.has_next);
+    assert_int_equal(opened.target.approval.branch_count, 2);
+    assert_int_equal(opened.target.next.branch_count, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        enrolled_test(test_whole_way),
+        enrolled_test(test_freed_while_prepared),
+        enrolled_test(test_a_protector_without_pin_comes_first),
+        cmocka_unit_test(test_same_pin),
+        enrolled_test(test_no_protector),
+        enrolled_test(test_protector_without_keyslot),
+        enrolled_test(test_edited_protector),
+        enrolled_test(test_edited_header),
+        enrolled_test(test_another_volume),
+        enrolled_test(test_approval_tokens),
+        enrolled_test(test_both_lists),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
