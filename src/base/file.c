@@ -54,8 +54,6 @@ int file_read_secret(const char *path, size_t max, struct secret *ret, struct er
             return error_errno(error, errno, "cannot open \"%s\"", path);
         r = secret_read(ret, fd, max, path, error);
     }
-    if (!r)
-        secret_chomp(ret);
     return r;
 }
 

@@ -15,7 +15,7 @@
  * ERROR_FAILED with *ret NULL; file_exists() tells beforehand. `ret_size` may be NULL. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_size, struct error *error);
 
-/* Reads a whole file, or standard input for "-", into a secret; cuts one trailing newline. */
+/* Reads a whole file, or standard input for "-", into a secret, as it stands: see secret_chomp(). */
 int file_read_secret(const char *path, size_t max, struct secret *ret, struct error *error);
 
 /* Replaces or makes the file with exactly these bytes and this mode. */

@@ -60,13 +60,20 @@ static int check_stdin_once(const struct call *call, struct error *error)
     return 0;
 }
 
+/* A key file is taken as it stands, as cryptsetup does, and then as a line of text that somebody's editor has ended. */
 static int check_passphrase(const struct call *call, struct enroll *enroll, struct error *error)
 {
     cleanup(secret_free) struct secret passphrase = { 0 };
+    size_t size;
     int r = secret_from_call(call, "unlock-key-file", "Existing passphrase of the volume", VOLUME_MAX_PASSPHRASE_BYTES,
                              &passphrase, error);
 
-    return r ? r : enroll_check_passphrase(enroll, &passphrase, error);
+    if (r)
+        return r;
+    r = enroll_check_passphrase(enroll, &passphrase, error);
+    size = passphrase.size;
+    secret_chomp(&passphrase);
+    return r == ERROR_WRONG_PIN && passphrase.size < size ? enroll_check_passphrase(enroll, &passphrase, error) : r;
 }
 
 static int finish(const struct call *call, struct enroll *enroll, struct error *error)

@@ -26,16 +26,28 @@ int secret_from_call(const struct call *call, const char *option, const char *pr
     return ask_secret(&way, prompt, ret, error) ? name_option(option, error) : 0;
 }
 
+int pin_from_call(const struct call *call, const char *option, struct secret *ret, struct error *error)
+{
+    int r = secret_from_call(call, option, "PIN", ASK_MAX_BYTES, ret, error);
+
+    if (!r && secret_is_given(call, option))
+        secret_chomp(ret);
+    return r;
+}
+
 int new_pin_from_call(const struct call *call, const char *option, const struct pin_rules *rules, struct secret *ret,
                       struct error *error)
 {
-    const char *path = call_option(call, option);
     struct ask_way way = ask_way_terminal();
-    int r = path ? file_read_secret(path, ASK_MAX_BYTES, ret, error) : ask_new_secret(&way, "New PIN", ret, error);
+    int r;
 
+    if (secret_is_given(call, option))
+        r = pin_from_call(call, option, ret, error);
+    else
+        r = ask_new_secret(&way, "New PIN", ret, error);
     if (r == ERROR_WRONG_PIN) /* longer than any PIN */
-        error_rekind(error, ERROR_USAGE);
+        return error_rekind(error, ERROR_USAGE);
     if (r)
-        return name_option(option, error);
+        return secret_is_given(call, option) ? r : name_option(option, error);
     return policy_pin_check(rules, ret, error);
 }

@@ -50,7 +50,9 @@ static int add_protector(struct json_object *list, const struct protector *prote
         r = add_text(object, "label", protector->label, error);
     if (!r)
         r = add_text(object, "created", protector->created, error);
-    if (!r)
+    if (!r && protector->keyslot < 0)
+        r = json_object_object_add(object, "keyslot", NULL) < 0 ? error_no_memory(error) : 0;
+    else if (!r)
         r = add_number(object, "keyslot", protector->keyslot, error);
     if (!r)
         r = add_number(object, "token", protector->token, error);

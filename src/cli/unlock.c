@@ -17,11 +17,10 @@ static int try_pins(const struct call *call, struct unlock *unlock, struct secre
 
     for (unsigned tries = unlock->state.pins.tries;; tries--) {
         cleanup(secret_free) struct secret pin = { 0 };
-        int r = secret_from_call(call, "pin-file", "PIN", ASK_MAX_BYTES, &pin, error);
+        int r = pin_from_call(call, "pin-file", &pin, error);
 
-        if (r)
-            return r;
-        r = unlock_try(unlock, &pin, ret, error);
+        if (!r)
+            r = unlock_try(unlock, &pin, ret, error);
         if (r != ERROR_WRONG_PIN || given || tries <= 1)
             return r;
         log_info("wrong PIN; %u more %s", tries - 1, tries == 2 ? "try" : "tries");

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <libcryptsetup.h>
+#include <string.h>
 
 #define KEYSLOT_JSON_BYTES 512 /* more than the record of a new keyslot takes in the header's JSON: some 300 */
 
@@ -154,5 +155,19 @@ int volume_keyslot_remove(struct volume *volume, int keyslot, struct error *erro
         volume_reload(volume);
         return r;
     }
+    return 0;
+}
+
+int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error)
+{
+    struct crypt_pbkdf_type pbkdf;
+    int code, r = check_in_use(volume, keyslot, error);
+
+    if (r)
+        return r;
+    code = crypt_keyslot_get_pbkdf(volume_device(volume), keyslot, &pbkdf);
+    if (code < 0)
+        return volume_fail(volume, code, error, "cannot look at keyslot %d", keyslot);
+    *ret = strcmp(pbkdf.type, minimal_kdf.type) == 0 && pbkdf.iterations == minimal_kdf.iterations;
     return 0;
 }

@@ -18,7 +18,7 @@
 #define VOLUME_MAX_TOKENS 32
 #define VOLUME_MAX_KEYSLOTS 32
 #define VOLUME_MAX_KEY_BYTES 64
-#define VOLUME_MAX_PASSPHRASE_BYTES 512
+#define VOLUME_MAX_PASSPHRASE_BYTES 8192 /* key files are passphrases too */
 
 struct volume;
 
@@ -73,6 +73,9 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
  * or no room in the header: ERROR_REFUSED, nothing written. */
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
                        struct error *error);
+
+/* Whether the keyslot has the minimal PBKDF2, as volume_keyslot_add() makes them: a passphrase's has more. */
+int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error);
 
 /* Wipes the keyslot. */
 int volume_keyslot_remove(struct volume *volume, int keyslot, struct error *error);

@@ -84,6 +84,42 @@ static int matches(const struct approval *approval, const struct digest *held, b
     return r;
 }
 
+int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error)
+{
+    int r;
+
+    drop_next(state);
+    state->next = *next;
+    state->has_next = true;
+    *next = (struct approval){ 0 };
+    if (!state->has_approval) {
+        state->approval.bank = state->next.bank;
+        state->approval.pcrs = state->next.pcrs;
+        state->approval.cap = state->next.cap;
+    }
+    r = state_save_approval(state, error);
+    if (!r)
+        r = write_tokens(state, error);
+    if (!r)
+        r = write_index(tpm, state, &state->next, error);
+    if (r)
+        return error_prefix(error, "cannot change the approval");
+    promote_next(state);
+    r = state_save_approval(state, error);
+    if (!r)
+        r = write_tokens(state, error);
+    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
+}
+
+/* The headers may hold any older list: the steps of a change see to it that there is a way in after each of them. */
+static int write_again(struct tpm *tpm, struct state *state, struct error *error)
+{
+    cleanup(approval_free) struct approval same = { 0 };
+    int r = approval_copy(&state->approval, &same, error);
+
+    return r ? r : approve_switch(tpm, state, &same, error);
+}
+
 int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error *error)
 {
     struct digest held = { 0 };
@@ -112,48 +148,19 @@ int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error
         promote_next(state);
     else
         drop_next(state);
-    return in_force || switched ? 0 : write_index(tpm, state, &state->approval, error);
-}
-
-int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error)
-{
-    int r;
-
-    drop_next(state);
-    state->next = *next;
-    state->has_next = true;
-    *next = (struct approval){ 0 };
-    if (!state->has_approval) {
-        state->approval.bank = state->next.bank;
-        state->approval.pcrs = state->next.pcrs;
-        state->approval.cap = state->next.cap;
-    }
-    r = state_save_approval(state, error);
-    if (!r)
-        r = write_tokens(state, error);
-    if (!r)
-        r = write_index(tpm, state, &state->next, error);
-    if (r)
-        return error_prefix(error, "cannot change the approval");
-    promote_next(state);
-    r = state_save_approval(state, error);
-    if (!r)
-        r = write_tokens(state, error);
-    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
+    return in_force || switched ? 0 : write_again(tpm, state, error);
 }
 
 static int forget(struct tpm *tpm, struct state *state, struct error *error)
 {
     int r = tpm ? tpm_index_undefine(tpm, &state->pins.index, error) : 0;
 
-    if (r)
-        return r;
-    approval_free(&state->approval);
-    return state_save_approval(state, error);
+    return r ? r : state_drop_approval(state, error);
 }
 
 static int keep_draft(struct state *state, struct approval *draft, struct error *error)
 {
+    drop_next(state);
     approval_free(&state->approval);
     state->approval = *draft;
     *draft = (struct approval){ 0 };

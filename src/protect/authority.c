@@ -63,6 +63,16 @@ static int make_key(const char *path, struct error *error)
     return file_write(path, pem, (size_t)size, 0600, error);
 }
 
+/* libcrypto would ask for an encrypted file's password on the terminal. */
+static int no_password(char *buffer, int size, int writing, void *context)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
 static int read_key(const char *path, EVP_PKEY **ret, struct error *error)
 {
     cleanup(secret_free) struct secret pem = { 0 };
@@ -74,7 +84,7 @@ static int read_key(const char *path, EVP_PKEY **ret, struct error *error)
     if (r)
         return r;
     memory = BIO_new_mem_buf(pem.bytes, (int)pem.size);
-    *ret = memory ? PEM_read_bio_PrivateKey(memory, NULL, NULL, NULL) : NULL;
+    *ret = memory ? PEM_read_bio_PrivateKey(memory, NULL, no_password, NULL) : NULL;
     if (!*ret)
         return error_set(error, ERROR_FAILED, "\"%s\" does not hold a private key", path);
     return 0;

@@ -56,6 +56,16 @@ static int check_tpm(struct tpm *tpm, const struct policy_document *document, st
     return error_remedy(error, "choose an active bank with --bank, or switch it on in the firmware's setup");
 }
 
+static int check_label(const char *label, struct error *error)
+{
+    if (label && strlen(label) > PROTECTOR_LABEL_MAX)
+        return error_set(error, ERROR_USAGE, "the label is longer than %d bytes", PROTECTOR_LABEL_MAX);
+    for (; label && *label; label++)
+        if ((unsigned char)*label < 0x20 || *label == 0x7f)
+            return error_set(error, ERROR_USAGE, "the label has a control character");
+    return 0;
+}
+
 static int check_one_protector(struct enroll *enroll, struct error *error)
 {
     cleanup(protector_list_free) struct protector_list list = { 0 };
@@ -160,12 +170,24 @@ static int prepare_tpm(struct enroll *enroll, struct error *error)
     return r ? r : approve_settle(enroll->request.tpm, &enroll->state, lost, error);
 }
 
+/* Settling may have written the header. */
+static int read_anew(struct enroll *enroll, struct error *error)
+{
+    int r;
+
+    volume_close(&enroll->volume);
+    r = volume_open(&enroll->volume, enroll->request.device, error);
+    return r ? r : describe_pin(enroll, error);
+}
+
 int enroll_begin(struct enroll *ret, const struct enroll_request *request, struct error *error)
 {
     int r;
 
     *ret = (struct enroll){ .request = *request, .state.lock = -1 };
-    r = volume_open(&ret->volume, request->device, error);
+    r = check_label(request->label, error);
+    if (!r)
+        r = volume_open(&ret->volume, request->device, error);
     if (!r)
         r = describe_pin(ret, error);
     if (!r)
@@ -182,6 +204,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
         r = read_boot_values(ret, error);
     if (!r)
         r = prepare_tpm(ret, error);
+    if (!r)
+        r = read_anew(ret, error);
     return r ? r : draft_approval(ret, error);
 }
 

@@ -6,8 +6,8 @@
 #include "protect/approve.h"
 #include "protect/keys.h"
 #include "protect/leftover.h"
+#include "protect/provision.h"
 #include "protect/target.h"
-#include "tpm/lockout.h"
 #include "tpm/sealed.h"
 
 #include <string.h>
@@ -54,8 +54,6 @@ static int describe_protector(struct enroll *enroll, struct error *error)
         .srk = enroll->state.pins.srk.name,
         .approval = enroll->state.pins.index.name,
     };
-    if (enroll->request.label && strlen(enroll->request.label) > PROTECTOR_LABEL_MAX)
-        return error_set(error, ERROR_USAGE, "the label is longer than %d bytes", PROTECTOR_LABEL_MAX);
     if (enroll->request.label)
         strcpy(protector->label, enroll->request.label);
     if (!gmtime_r(&now, &utc) || !strftime(protector->created, sizeof(protector->created), "%Y-%m-%dT%H:%M:%SZ", &utc))
@@ -85,17 +83,6 @@ static int opens_other(struct enroll *enroll, const struct pinned_volume *pin, c
     return r;
 }
 
-/* The wrong try that finding out has cost is ours, not a guesser's. Another's lockout authorisation: it stays counted.
- */
-static void forgive_try(struct enroll *enroll)
-{
-    cleanup(secret_free) struct secret auth = { 0 };
-    struct error ignored;
-
-    if (!state_read_lockout_auth(&enroll->state, &auth, &ignored) && auth.size)
-        (void)tpm_lockout_reset(enroll->request.tpm, &auth, &ignored);
-}
-
 static int choose_kdf(struct enroll *enroll, const struct secret *pin, struct error *error)
 {
     const struct pins *pins = &enroll->state.pins;
@@ -108,8 +95,9 @@ static int choose_kdf(struct enroll *enroll, const struct secret *pin, struct er
         r = opens_other(enroll, &pins->volumes[i], pin, &enroll->protector.kdf, &ignored);
         if (!r)
             return 0;
+        /* the wrong try that finding out has cost is ours, not a guesser's */
         if (r == ERROR_WRONG_PIN)
-            forgive_try(enroll);
+            (void)provision_forgive(enroll->request.tpm, &enroll->state, &ignored);
     }
     return keys_calibrate(&enroll->request.document.kdf, &enroll->protector.kdf, error);
 }

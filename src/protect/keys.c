@@ -139,12 +139,12 @@ static uint64_t quarter_of_ram_kib(void)
 int keys_calibrate(const struct kdf_rules *rules, struct kdf_parameters *ret, struct error *error)
 {
     cleanup(secret_free) struct secret output = { 0 };
+    uint64_t most = quarter_of_ram_kib(), floor = rules->floor_memory_kib;
     uint64_t started, one_ms;
     int r;
 
     *ret = (struct kdf_parameters){
-        .memory_kib = clamp(rules->memory_kib, rules->floor_memory_kib,
-                            rules->memory_kib < quarter_of_ram_kib() ? rules->memory_kib : quarter_of_ram_kib()),
+        .memory_kib = clamp(rules->memory_kib, rules->floor_memory_kib, most < floor ? floor : most),
         .iterations = 1,
         .lanes = clamp((uint64_t)sysconf(_SC_NPROCESSORS_ONLN), 1, KDF_MAX_LANES),
     };

@@ -52,6 +52,7 @@ static int clear_one(struct volume *volume, int number, uint32_t named, struct e
     cleanup(json_free) struct json_object *token = NULL;
     struct json_view view;
     int64_t planned = -1;
+    bool ours = false; /* someone may have given the keyslot to a passphrase since */
     uint32_t used;
     int r = volume_token_read(volume, number, &token, &view, error);
 
@@ -60,6 +61,8 @@ static int clear_one(struct volume *volume, int number, uint32_t named, struct e
     if (!r && json_has(&view, PLANNED))
         r = json_get_integer(&view, PLANNED, 0, VOLUME_MAX_KEYSLOTS - 1, &planned, error);
     if (!r && planned >= 0 && used & (1u << planned) && !(named & (1u << planned)))
+        r = volume_keyslot_is_minimal(volume, (int)planned, &ours, error);
+    if (!r && ours)
         r = volume_keyslot_remove(volume, (int)planned, error);
     return r ? r : volume_token_remove(volume, number, error);
 }

@@ -11,9 +11,9 @@
 int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error);
 
 /*
- * Removes all pending tokens of the volume, and each one's planned keyslot if it is in use, no protector names it, and
- * it is not `keep`: the keyslot that the caller's passphrase has just opened. A forged token can thus never take away
- * the way in that the administrator is using.
+ * Removes all pending tokens of the volume, and each one's planned keyslot if it is in use with the minimal PBKDF2, no
+ * protector names it, and it is not `keep`: the keyslot that the caller's passphrase has just opened. A forged token
+ * can thus never take away the way in that the administrator is using.
  */
 int leftover_clear(struct volume *volume, int keep, struct error *error);
 

@@ -95,6 +95,24 @@ static int make_lockout_auth(struct tpm *tpm, const struct state *state, struct 
     return r ? r : tpm_lockout_set_auth(tpm, NULL, ret, error);
 }
 
+/* An authorisation that the TPM refuses is an old one: of a restored backup, or from before the TPM was cleared. */
+static int note_refusal(const struct state *state, struct error *error)
+{
+    struct error failed;
+
+    if (error->tpm_code != TPM_CODE_WRONG_AUTH)
+        return (int)error->kind;
+    if (state_refuse_lockout_auth(state, &failed))
+        return error_prefix(error, "%s", failed.text);
+    error_set(error, ERROR_TPM,
+              "the TPM has another lockout authorisation than \"%s\" holds; it was tried once and is "
+              "put aside",
+              state->folder);
+    return error_remedy(error,
+                        "if the folder was restored from a backup, bring back the newest lockout-auth; else clear "
+                        "the TPM in the firmware's setup and enroll anew");
+}
+
 static bool limits_are_strict(const struct tpm_state *now, const struct lockout_rules *rules)
 {
     return now->max_tries > 0 && now->max_tries <= rules->max_tries && now->recovery_s >= rules->recovery_s;
@@ -130,5 +148,17 @@ int provision_lockout(struct tpm *tpm, const struct state *state, const struct l
     if (now.max_tries == rules->max_tries && now.recovery_s == rules->recovery_s &&
         now.lockout_recovery_s == rules->lockout_recovery_s && now.lockout_auth_set)
         return 0;
-    return tpm_lockout_set_limits(tpm, &auth, rules->max_tries, rules->recovery_s, rules->lockout_recovery_s, error);
+    r = tpm_lockout_set_limits(tpm, &auth, rules->max_tries, rules->recovery_s, rules->lockout_recovery_s, error);
+    return r ? note_refusal(state, error) : 0;
+}
+
+int provision_forgive(struct tpm *tpm, const struct state *state, struct error *error)
+{
+    cleanup(secret_free) struct secret auth = { 0 };
+    int r = state_read_lockout_auth(state, &auth, error);
+
+    if (r || !auth.size)
+        return r;
+    r = tpm_lockout_reset(tpm, &auth, error);
+    return r ? note_refusal(state, error) : 0;
 }

@@ -23,3 +23,6 @@ int provision_tpm(struct tpm *tpm, struct state *state, bool *ret_index_lost, st
  */
 int provision_lockout(struct tpm *tpm, const struct state *state, const struct lockout_rules *rules,
                       struct error *error);
+
+/* Sets the counter of wrong PINs to 0 with the kept authorisation. Without one: success, nothing done. */
+int provision_forgive(struct tpm *tpm, const struct state *state, struct error *error);

@@ -189,3 +189,31 @@ int state_save_lockout_auth(const struct state *state, const struct secret *auth
 
     return r ? r : file_write(path, auth->bytes, auth->size, 0600, error);
 }
+
+int state_drop_approval(struct state *state, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL;
+    int r = path_of(state, "approval.json", &path, error);
+
+    if (!r)
+        r = file_remove(path, error);
+    if (r)
+        return r;
+    approval_free(&state->approval);
+    approval_free(&state->next);
+    state->has_approval = state->has_next = false;
+    return 0;
+}
+
+int state_refuse_lockout_auth(const struct state *state, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL;
+    cleanup(free_ptr) char *aside = NULL;
+    int r = path_of(state, "lockout-auth", &path, error);
+
+    if (!r)
+        r = path_of(state, "lockout-auth.refused", &aside, error);
+    if (!r && rename(path, aside) < 0 && errno != ENOENT)
+        r = error_errno(error, errno, "cannot rename \"%s\"", path);
+    return r;
+}

@@ -45,6 +45,13 @@ int state_save_pins(struct state *state, struct error *error);
 /* Writes approval.json with state->approval and, if has_next, state->next. */
 int state_save_approval(struct state *state, struct error *error);
 
+/* Forgets the approval, with its file: nothing is enrolled any more. */
+int state_drop_approval(struct state *state, struct error *error);
+
 /* The lockout authorisation; *ret is empty when there is none. */
 int state_read_lockout_auth(const struct state *state, struct secret *ret, struct error *error);
 int state_save_lockout_auth(const struct state *state, const struct secret *auth, struct error *error);
+
+/* Puts it aside as lockout-auth.refused, after the TPM refused it once: a wrong one is never sent twice, since each
+ * locks the lockout hierarchy for lockout_recovery_s. */
+int state_refuse_lockout_auth(const struct state *state, struct error *error);

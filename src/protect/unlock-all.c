@@ -53,6 +53,7 @@ static void give_up(struct run *run, size_t i, const struct error *error)
     struct report_volume *volume = &run->report->volumes[i];
 
     run->open[i] = false;
+    unseal_free(&run->targets[i].unseal); /* what it holds in the TPM is room for the next one */
     volume->status = error->kind;
     snprintf(volume->reason, sizeof(volume->reason), "%s", error->text);
     show_error(run, volume->name, error);
@@ -245,16 +246,32 @@ static int try_group(struct run *run, size_t first, unsigned left, bool *ret_go_
     int r = ask_pin(run, first, left, &pin, error);
 
     *ret_go_on = true;
-    if (!r && pin.size > 0)
-        return open_group(run, first, &pin, error);
+    if (!r && pin.size > 0) {
+        r = open_group(run, first, &pin, error);
+        run->report->volumes[first].wrong_pins += r == ERROR_WRONG_PIN;
+        return r;
+    }
     *ret_go_on = r == ERROR_WRONG_PIN; /* longer than any PIN: no command was spent on it */
     return r ? r : error_set(error, ERROR_WRONG_PIN, "no PIN was given");
+}
+
+/* Prepared earlier, it does not know of the wrong PINs that other groups have cost since. */
+static int prepare_leader(struct run *run, size_t first, struct error *error)
+{
+    struct target *leader = &run->targets[first];
+    unsigned wrong = 0;
+
+    for (size_t i = 0; i < first; i++)
+        wrong += run->report->volumes[i].wrong_pins;
+    if (leader->prepared && wrong > 0)
+        return tpm_state_read(run->tpm, &leader->unseal.state, error);
+    return target_prepare(leader, run->tpm, NULL, error);
 }
 
 static void ask_for_group(struct run *run, size_t first)
 {
     struct error error;
-    bool go_on = true;
+    bool go_on = !prepare_leader(run, first, &error);
 
     for (unsigned asked = 0; go_on; asked++) {
         unsigned left = tries_left(run, first, asked);
@@ -267,10 +284,8 @@ static void ask_for_group(struct run *run, size_t first)
             return;
         if (error.kind != ERROR_WRONG_PIN)
             break;
-        if (go_on) {
-            run->report->volumes[first].wrong_pins++;
+        if (go_on)
             show(run, "wrong PIN");
-        }
     }
     give_up_group(run, first, &error);
 }

@@ -35,8 +35,11 @@ static int assert_signed(const struct unseal *unseal, const struct digest *cp_ha
 static int assert_boot_branch(const struct unseal *unseal, const struct approval *list, size_t object,
                               struct approval_path *ret, struct error *error)
 {
-    int r = tpm_policy_pcr(&unseal->session, list->bank, list->pcrs, error);
+    int r;
 
+    if (list->branch_count == 0)
+        return error_set(error, ERROR_METADATA, "the header's list of approved states is empty: the list was changed");
+    r = tpm_policy_pcr(&unseal->session, list->bank, list->pcrs, error);
     if (r)
         return r;
     for (size_t first = 0; first < list->branch_count; first += OR_GROUP) {
@@ -67,7 +70,7 @@ static int assert_authority_branch(const struct unseal *unseal, const struct app
 /* Steps 3 to 8 with one list. */
 static int assert_list(struct unseal *unseal, const struct approval *list, struct error *error)
 {
-    cleanup(free_ptr) struct approval_path *path = malloc(sizeof(*path));
+    cleanup(free_ptr) struct approval_path *path = calloc(1, sizeof(*path));
     int object = approval_find_object(list, &unseal->object_name);
     int r;
 
@@ -129,7 +132,7 @@ static int assert_policy(struct unseal *unseal, struct error *error)
         error->tpm_code = TPM_CODE_STALE_LIST;
         error_remedy(error, "open the volume with its passphrase, then run: bootseal reseal --current");
     }
-    return r;
+    return (int)error->kind;
 }
 
 static int check_lockout(struct unseal *unseal, struct error *error)
@@ -180,6 +183,13 @@ static int unseal_once(struct unseal *unseal, const struct secret *auth, struct 
 
     if (!r)
         tpm_handle_free(&unseal->object);
+    if (r && error->tpm_code == TPM_CODE_POLICY_FAIL) {
+        error_set(error, ERROR_TPM,
+                  "the TPM's approval index is not the one that the protector was sealed to: someone "
+                  "deleted it and made another");
+        error_remedy(error, "open the volume with its passphrase and run: bootseal reseal --current, which puts the "
+                            "index back");
+    }
     if (auth && error->tpm_code != TPM_CODE_PCR_CHANGED)
         (void)tpm_shutdown(unseal->request.tpm, &ignored);
     return r;

@@ -26,10 +26,6 @@ CC_POLICY_OR = 0x171
 CC_POLICY_PCR = 0x17F
 ALGORITHMS = {"sha256": 0x0B, "sha384": 0x0C, "sha512": 0x0D}
 
-LUKS2_PRIMARY, LUKS2_SECONDARY = b"LUKS\xba\xbe", b"SKUL\xba\xbe"
-LUKS2_BINARY_BYTES = 4096
-LUKS2_CHECKSUM = slice(448, 512)
-
 
 # ---- the policy, as the design says it ----
 
@@ -49,8 +45,8 @@ EMPTY = bytes(32)
 
 
 def object_name(public: bytes) -> bytes:
-    """The Name of a TPM object by its public area."""
-    return _number(ALGORITHMS["sha256"], 2) + _sha256(public)
+    """The Name of a TPM object by its public area, with or without its size before it."""
+    return _number(ALGORITHMS["sha256"], 2) + _sha256(sized(public)[2:])
 
 
 def unseal_cp_hash(name: bytes) -> bytes:
@@ -109,7 +105,7 @@ class Secrets:
     mix: bytes         # B
     sealed: bytes      # S
     key: bytes         # K
-    passphrase: bytes  # base64(K)
+    passphrase: bytes  # of the keyslot: base64(K)
 
 
 def stretch(token: dict, pin: str) -> tuple:
@@ -128,6 +124,11 @@ def derive_key(sealed: bytes, mix: bytes, protector_id: str) -> bytes:
     return hmac.digest(extracted, b"bootseal v1 keyslot\x01", "sha256")
 
 
+def passphrase(sealed: bytes, mix: bytes, protector_id: str) -> str:
+    """What opens the protector's keyslot."""
+    return base64.b64encode(derive_key(sealed, mix, protector_id)).decode()
+
+
 # ---- tpm2-tools ----
 
 def _write(folder, name: str, data: bytes) -> Path:
@@ -142,15 +143,16 @@ def _assert_or(tpm, folder, session, path: list) -> None:
         tpm.tool("tpm2_policyor", "-S", session, "sha256:" + ",".join(files))
 
 
-def unseal(tpm, token: dict, approval: dict, index: int, auth: bytes = b"", branch: int = None) -> bytes:
-    """S, by a boot branch (the last one unless BRANCH says which) and A; an exception when the TPM refuses.
+def unseal(tpm, token: dict, approval: dict, index: int, auth: bytes = b"", path_of: dict = None) -> bytes:
+    """S, by the last boot branch and A; an exception that names the tool when the TPM refuses.
 
-    TOKEN and APPROVAL are what some header says; nothing here asks bootseal's opinion.
+    TOKEN and APPROVAL are what some header says; nothing here asks bootseal's opinion.  PATH_OF is the token of the
+    object through whose part of the list it is tried.
     """
     public = base64.b64decode(token["tpm"]["public"])
     private = base64.b64decode(token["tpm"]["private"])
-    name = object_name(public[2:] if len(public) == int.from_bytes(public[:2], "big") + 2 else public)
-    branch = len(approval["branches"]) - 1 if branch is None else branch
+    name = object_name(base64.b64decode((path_of or token)["tpm"]["public"]))
+    branch = len(approval["branches"]) - 1
     branches = [branch_digest(approval, each) for each in approval["branches"]]
     place = approval["objects"].index(name.hex())
     with tempfile.TemporaryDirectory() as folder, flushed(tpm):
@@ -160,7 +162,8 @@ def unseal(tpm, token: dict, approval: dict, index: int, auth: bytes = b"", bran
         tpm.tool("tpm2_startauthsession", "--policy-session", "-S", session)
         tpm.tool("tpm2_policypcr", "-S", session, "-l", approval["bank"] + ":" + ",".join(map(str, approval["pcrs"])))
         _assert_or(tpm, folder, session, or_path(branches, branch))
-        tpm.tool("tpm2_policycphash", "-S", session, "--cphash-input", _write(folder, "cp-hash", sized(unseal_cp_hash(name))))
+        cp_hash = _write(folder, "cp-hash", sized(unseal_cp_hash(name)))
+        tpm.tool("tpm2_policycphash", "-S", session, "--cphash-input", cp_hash)
         _assert_or(tpm, folder, session, or_path(object_digests(approval), place))
         tpm.tool("tpm2_policyauthorizenv", "-S", session, "-C", hex(index), hex(index))
         if token["kind"] == "tpm2-pin":
@@ -213,23 +216,3 @@ def define_index(tpm, state, attributes: str = "authread|policywrite|writeall|no
     with tempfile.TemporaryDirectory() as folder:
         tpm.tool("tpm2_nvdefine", "-C", "o", "-s", "34", "-g", "sha256", "-a", attributes, "-L",
                  _write(folder, "policy", index_policy(state)), hex(index_handle(state)))
-
-
-# ---- the header ----
-
-def edit_header(volume, edit) -> None:
-    """Let EDIT change the metadata of both headers, with checksums that are right again (LUKS2, 2.1)."""
-    metadata = volume.metadata()
-    edit(metadata)
-    text = json.dumps(metadata, separators=(",", ":")).encode()
-    with open(volume.path, "r+b") as file:
-        size = int.from_bytes(file.read(16)[8:16], "big")
-        for offset, magic in ((0, LUKS2_PRIMARY), (size, LUKS2_SECONDARY)):
-            file.seek(offset)
-            binary = bytearray(file.read(LUKS2_BINARY_BYTES))
-            assert binary[:6] == magic and len(text) < size - LUKS2_BINARY_BYTES
-            binary[LUKS2_CHECKSUM] = bytes(64)
-            area = text.ljust(size - LUKS2_BINARY_BYTES, b"\0")
-            binary[LUKS2_CHECKSUM] = _sha256(bytes(binary), area).ljust(64, b"\0")
-            file.seek(offset)
-            file.write(binary + area)

@@ -18,13 +18,16 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import uuid
 from pathlib import Path
 
+import jsonschema
 import pexpect
 
+import luks_edit
 import pcap
 from swtpm import SoftwareTpm
 
@@ -32,6 +35,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", REPOSITORY / "build")).absolute()
 PROGRAM = BUILD / "src/cli/bootseal"
 UNLOCK_PROGRAM = BUILD / "src/unlock/bootseal-unlock"
+
+SCHEMAS = REPOSITORY / "tests/schema"
 
 PATIENCE_S = 120  # for what takes milliseconds: only a program that hangs is to reach it
 
@@ -46,7 +51,7 @@ CAP_PCR = 12
 # The presets' selection for shim and GRUB, with a key derivation that costs a test nothing.
 POLICY = {
     "version": 1, "pcrs": [4, 7, 8, 9, 12, 14], "cap": CAP_PCR,
-    "kdf": {"memory_kib": 8192, "time_ms": 20},
+    "kdf": {"memory_kib": 8192, "time_ms": 1},
 }
 
 PROMPT = r"PIN for [^\r\n]* left\): "
@@ -93,8 +98,9 @@ def _template(number: int) -> Path:
     path = folder / f"{number}.img"
     with open(path, "wb") as file:
         file.truncate(VOLUME_BYTES)
-    _cryptsetup("luksFormat", "--type=luks2", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--key-file=-", path,
-                stdin=PASSPHRASE.encode())
+    # room for eight keyslots: cryptsetup fills it with random bytes, which each copy then has
+    _cryptsetup("luksFormat", "--type=luks2", "--sector-size=512", "--luks2-keyslots-size=2m", "--pbkdf=pbkdf2",
+                "--pbkdf-force-iterations=1000", "--key-file=-", path, stdin=PASSPHRASE.encode())
     return path
 
 
@@ -113,11 +119,12 @@ def _cryptsetup(*arguments, stdin: bytes = b"", check=True):
 class Volume:
     """A LUKS2 volume in a file, opened by PASSPHRASE in keyslot 0."""
 
-    def __init__(self, path, template: int):
+    def __init__(self, path, model, text: str):
+        """Copy a file that holds a volume; TEXT is the UUID that the copy gets."""
         self.path = Path(path)
-        self.uuid = str(uuid.uuid4())
-        subprocess.run(["cp", "--sparse=always", _template(template), self.path], check=True)
-        self.set_uuid(self.uuid)
+        self.uuid = text
+        subprocess.run(["cp", "--sparse=always", model, self.path], check=True)
+        self.set_uuid(text)
 
     @property
     def name(self) -> str:
@@ -126,11 +133,15 @@ class Volume:
 
     def set_uuid(self, text: str) -> None:
         """Write a UUID into the header."""
-        _cryptsetup("luksUUID", f"--uuid={text}", self.path)
+        luks_edit.set_uuid(self.path, text)
 
     def metadata(self) -> dict:
         """The JSON area of its header."""
-        return json.loads(_cryptsetup("luksDump", "--dump-json-metadata", self.path).stdout)
+        return luks_edit.read_header(self.path)
+
+    def edit(self, change) -> None:
+        """Let CHANGE change the metadata, as anyone with a screwdriver can."""
+        luks_edit.edit_header(self.path, change)
 
     def tokens(self, kind: str) -> dict:
         """{number: token} of one type."""
@@ -142,24 +153,21 @@ class Volume:
         (token,) = self.tokens(kind).values()
         return token
 
+    def put_token(self, token: dict, number: int = None) -> None:
+        """Put a token into the header; without a NUMBER in the place of the one of its type."""
+        if number is None:
+            (number,) = self.tokens(token["type"])
+        self.edit(lambda metadata: metadata["tokens"].update({str(number): token}))
+
+    def edit_token(self, change, kind: str = "bootseal") -> None:
+        """Let CHANGE change the one token of a type."""
+        ((number, token),) = self.tokens(kind).items()
+        change(token)
+        self.put_token(token, number)
+
     def keyslots(self) -> set:
         """The keyslots in use."""
         return {int(number) for number in self.metadata()["keyslots"]}
-
-    def edit_token(self, edit, kind: str = "bootseal") -> None:
-        """Let EDIT change the one token of a type, as anyone with a screwdriver can."""
-        ((number, token),) = self.tokens(kind).items()
-        edit(token)
-        self.write_token(number, token)
-
-    def write_token(self, number: int, token: dict) -> None:
-        """Put a token into the header, in the place of what has that number."""
-        _cryptsetup("token", "import", "--token-replace", f"--token-id={number}", "--json-file=-", self.path,
-                    stdin=json.dumps(token).encode())
-
-    def remove_token(self, number: int) -> None:
-        """Take a token out of the header."""
-        _cryptsetup("token", "remove", f"--token-id={number}", self.path)
 
     def opens_with(self, passphrase: str) -> bool:
         """Whether a passphrase opens a keyslot."""
@@ -207,7 +215,7 @@ class Bench:
         self.policy = self.folder / "policy.json"
         self.banks = ("sha256",)
         self.tpm = SoftwareTpm(self.folder / "tpm")
-        self._volumes = 0
+        self.volumes = []
         self._record = None
         self.set_policy()
 
@@ -226,9 +234,22 @@ class Bench:
 
     def volume(self, name=None) -> Volume:
         """Another volume of this machine, with a volume key that none of the others has."""
-        volume = Volume(self.folder / (name or f"volume-{self._volumes}.img"), self._volumes)
-        self._volumes += 1
-        return volume
+        path = self.folder / (name or f"volume-{len(self.volumes)}.img")
+        self.volumes.append(Volume(path, _template(len(self.volumes)), str(uuid.uuid4())))
+        return self.volumes[-1]
+
+    def become(self, model) -> None:
+        """Make this machine, on which nothing is enrolled yet, a copy of another one that is switched off.
+
+        What is copied works here: the pins name the volumes of this machine.  The TPM is on afterwards.
+        """
+        self.tpm.stop()
+        shutil.copytree(model.tpm.state_dir, self.tpm.state_dir, dirs_exist_ok=True)
+        shutil.copytree(model.state, self.state)
+        pins = self.state / "pins.json"
+        pins.write_text(pins.read_text(encoding="utf-8").replace(f"{model.folder}/", f"{self.folder}/"), encoding="utf-8")
+        self.volumes = [Volume(self.folder / volume.path.name, volume.path, volume.uuid) for volume in model.volumes]
+        self.tpm.start()
 
     def boot(self, changed=None) -> None:
         """Reset the TPM and measure a boot; CHANGED has what differs from MEASURED, None for what is not measured."""
@@ -243,6 +264,10 @@ class Bench:
         if extensions:
             self.tpm.tool("tpm2_pcrextend", *extensions)
 
+    def recorded(self) -> list:
+        """The TPM commands recorded so far."""
+        return pcap.read_commands(self._record)
+
     @contextlib.contextmanager
     def recording(self):
         """A list that holds the TPM commands of the programs run meanwhile, filled when the block ends."""
@@ -251,7 +276,7 @@ class Bench:
             self._record = Path(folder) / "record"
             try:
                 yield commands
-                commands += pcap.read_commands(self._record)
+                commands += self.recorded()
             finally:
                 self._record = None
 
@@ -330,8 +355,8 @@ class Bench:
     def on_terminal(self, argv, *dialogue, prompt=None) -> Dialogue:
         """Run a program on a terminal of its own.
 
-        DIALOGUE is (regular expression, what is typed then) in order.  A PROMPT after that would wait for ever, and
-        so is an error.
+        DIALOGUE is (regular expression, what is typed then) in order; a function instead of a text is called, and
+        types what it returns.  A PROMPT after that would wait for ever, and so is an error.
         """
         child = pexpect.spawn(argv[0], argv[1:], env=self.environment(), timeout=PATIENCE_S, encoding="utf-8",
                               codec_errors="replace")
@@ -342,20 +367,22 @@ class Bench:
                 child.expect(expected)
                 screen += child.before + child.after
                 prompts.append(child.after)
-                child.sendline(typed)
+                child.sendline(typed() if callable(typed) else typed)
             end = child.expect([pexpect.EOF] + ([prompt] if prompt else []))
             screen += child.before
             assert end == 0, f"asked once more: {screen}{child.after}"
+            child.wait()
         except pexpect.ExceptionPexpect as exception:
             raise AssertionError(f"{argv}: expected something else than {screen + str(child.before)!r}") from exception
         finally:
+            child.ptyproc.delayafterclose = 0
             child.close(force=True)
         assert child.signalstatus is None, f"{argv}: ended by signal {child.signalstatus}: {screen}"
         return Dialogue(child.exitstatus, screen, tuple(prompts))
 
     def unlock_all(self, *pins, pins_path=None, test=True) -> Boot:
         """What the initramfs does, with these PINs typed at its prompts."""
-        argv = [str(UNLOCK_PROGRAM), "--all", "--terminal", "--wait", "5", "--tcti", self.tcti,
+        argv = [str(UNLOCK_PROGRAM), "--all", "--terminal", "--wait", "0", "--tcti", self.tcti,
                 "--pins", str(pins_path or self.state / "pins.json"), "--report", str(self.report)]
         self.report.unlink(missing_ok=True)
         done = self.on_terminal(argv + (["--test"] if test else []), *((PROMPT, pin) for pin in pins), prompt=PROMPT)
@@ -370,3 +397,10 @@ class Bench:
 def tries_left(prompt: str) -> int:
     """The number in a prompt."""
     return int(re.search(r"\((\d+) tr(?:y|ies) left\)", prompt).group(1))
+
+
+def check_schema(document, name: str) -> None:
+    """Check a JSON result against tests/schema/NAME.json."""
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(document)

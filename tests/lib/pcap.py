@@ -14,14 +14,15 @@ ENHANCED_PACKET = 6  # pcapng, 4.3
 
 # TPM 2.0 Part 2, 6.5.2
 NAMES = {
-    0x11F: "EvictControl", 0x121: "NV_UndefineSpace", 0x120: "HierarchyControl", 0x126: "Clear",
+    0x120: "EvictControl", 0x121: "HierarchyControl", 0x122: "NV_UndefineSpace", 0x126: "Clear",
     0x129: "HierarchyChangeAuth", 0x12A: "NV_DefineSpace", 0x131: "CreatePrimary", 0x137: "NV_Write",
-    0x139: "DictionaryAttackLockReset", 0x13A: "DictionaryAttackParameters", 0x13C: "PCR_Event", 0x13D: "PCR_Reset", 0x144: "Startup",
-    0x145: "Shutdown", 0x14E: "NV_Read", 0x150: "ObjectChangeAuth", 0x153: "Create", 0x157: "Load", 0x15E: "Unseal",
-    0x160: "PolicySigned", 0x167: "LoadExternal", 0x165: "FlushContext", 0x169: "NV_ReadPublic", 0x16B: "PolicyAuthValue",
-    0x16D: "PolicyCounterTimer", 0x16E: "PolicyCpHash", 0x171: "PolicyOR", 0x173: "ReadPublic",
-    0x176: "StartAuthSession", 0x17A: "GetCapability", 0x17B: "GetRandom", 0x17E: "PCR_Read", 0x17F: "PolicyPCR",
-    0x180: "PolicyRestart", 0x182: "PCR_Extend", 0x189: "PolicyGetDigest", 0x192: "PolicyAuthorizeNV",
+    0x139: "DictionaryAttackLockReset", 0x13A: "DictionaryAttackParameters", 0x13C: "PCR_Event", 0x13D: "PCR_Reset",
+    0x144: "Startup", 0x145: "Shutdown", 0x14E: "NV_Read", 0x150: "ObjectChangeAuth", 0x153: "Create", 0x157: "Load",
+    0x15E: "Unseal", 0x160: "PolicySigned", 0x165: "FlushContext", 0x167: "LoadExternal", 0x169: "NV_ReadPublic",
+    0x16B: "PolicyAuthValue", 0x16D: "PolicyCounterTimer", 0x16E: "PolicyCpHash", 0x171: "PolicyOR",
+    0x173: "ReadPublic", 0x176: "StartAuthSession", 0x17A: "GetCapability", 0x17B: "GetRandom", 0x17D: "Hash",
+    0x17E: "PCR_Read", 0x17F: "PolicyPCR", 0x180: "PolicyRestart", 0x182: "PCR_Extend", 0x189: "PolicyGetDigest",
+    0x192: "PolicyAuthorizeNV",
 }
 
 

@@ -64,14 +64,14 @@ static void unreadable_files_are_told(void **state)
     assert_null(text);
 }
 
-static void secrets_lose_one_newline(void **state)
+static void secrets_are_read_as_they_stand(void **state)
 {
     cleanup(secret_free) struct secret pin = { 0 }, over = { 0 }, none = { 0 };
     struct error error;
 
     (void)state;
     assert_int_equal(file_read_secret(scratch_write(&scratch, "pin", "1234\n\n"), 64, &pin, &error), 0);
-    assert_int_equal(pin.size, 5);
+    assert_int_equal(pin.size, 6);
     assert_int_equal(file_read_secret(scratch_path(&scratch, "pin"), 5, &over, &error), ERROR_USAGE);
     assert_null(over.bytes);
     assert_int_equal(file_read_secret(scratch_path(&scratch, "none"), 5, &none, &error), ERROR_FAILED);
@@ -89,8 +89,8 @@ static void secrets_come_from_standard_input(void **state)
     close(fd);
     assert_int_equal(file_read_secret("-", 64, &pin, &error), 0);
     assert_return_code(dup2(saved, STDIN_FILENO), 0);
-    assert_int_equal(pin.size, 4);
-    assert_memory_equal(pin.bytes, "4711", 4);
+    assert_int_equal(pin.size, 5);
+    assert_memory_equal(pin.bytes, "4711\n", 5);
 }
 
 static void writes_and_replaces(void **state)
@@ -231,7 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_up_to_the_limit, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(unreadable_files_are_told, make_scratch, remove_scratch),
-        cmocka_unit_test_setup_teardown(secrets_lose_one_newline, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(secrets_are_read_as_they_stand, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(secrets_come_from_standard_input, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(writes_and_replaces, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(mode_is_not_the_umasks, make_scratch, remove_scratch),

@@ -10,8 +10,7 @@
 
 #include <sys/wait.h>
 
-#define POLICY                                                                                                         \
-    "{ \"pcrs\": [4, 7, 12], \"kdf\": { \"memory_kib\": 8192, \"time_ms\": 1, \"floor_memory_kib\": 8192 } }"
+#define POLICY "{ \"pcrs\": [4, 7, 12], \"kdf\": { \"memory_kib\": 8192, \"time_ms\": 1, \"floor_memory_kib\": 8192 } }"
 
 static const char *const uuids[MACHINE_VOLUMES] = {
     LUKS_FILE_UUID,
@@ -53,7 +52,8 @@ void machine_reboot(struct machine *machine)
     measure_boot(machine);
 }
 
-/* TPM2_PCR_Allocate with the platform's authorisation, which is empty on a software TPM: the firmware setup's switch. */
+/* TPM2_PCR_Allocate with the platform's authorisation, which is empty on a software TPM: the firmware setup's switch.
+ */
 void machine_set_banks(struct machine *machine, const char *banks)
 {
     char tcti[80];
@@ -254,6 +254,21 @@ size_t machine_tokens(struct machine *machine, size_t i, const char *type)
     assert_good(volume_open(&volume, machine->volumes[i].path, &error), &error);
     assert_good(volume_tokens(volume, type, &list, &error), &error);
     return list.count;
+}
+
+void machine_set_token(struct machine *machine, size_t i, const char *type, const char *member, const char *json)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    struct token_list list;
+    struct error error;
+    char path[96];
+
+    assert_good(volume_open(&volume, machine->volumes[i].path, &error), &error);
+    assert_good(volume_tokens(volume, type, &list, &error), &error);
+    assert_int_equal(list.count, 1);
+    volume_close(&volume);
+    snprintf(path, sizeof(path), "tokens/%d%s%s", list.numbers[0], member[0] ? "/" : "", member);
+    luks_set(machine->volumes[i].path, path, json);
 }
 
 uint32_t machine_keyslots(struct machine *machine, size_t i)

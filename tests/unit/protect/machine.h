@@ -86,6 +86,9 @@ struct secret secret_of(const char *text);
 
 /* How many tokens of a type a volume has. */
 size_t machine_tokens(struct machine *machine, size_t i, const char *type);
+
+/* Sets a member ("kdf/memory_kib") of the volume's only token of a type, or removes it; "" is the token itself. */
+void machine_set_token(struct machine *machine, size_t i, const char *type, const char *member, const char *json);
 uint32_t machine_keyslots(struct machine *machine, size_t i);
 
 /* Copies a file. */

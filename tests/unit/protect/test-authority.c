@@ -134,7 +134,9 @@ static void test_two_folders_two_keys(void **state)
 
 static void test_signs_exactly_that(void **state)
 {
-    static const char *const refs[] = { [AUTHORITY_APPROVE] = "bootseal approve", [AUTHORITY_ADMIN] = "bootseal admin" };
+    static const char *const refs[] = {
+        [AUTHORITY_APPROVE] = "bootseal approve", [AUTHORITY_ADMIN] = "bootseal admin"
+    };
     struct scratch *scratch = *state;
     cleanup(authority_close) struct authority *authority = NULL;
     struct authority_signer signer;

@@ -180,7 +180,8 @@ static void test_bank(void **state)
     request.bank = HASH_SHA384; /* active, but not the one that was recorded */
     assert_error(boot_state_read(machine->tpm, &request, &values, &error), &error, ERROR_REFUSED, "does not have");
     machine_set_banks(machine, "sha256:all+sha384:none");
-    assert_error(boot_state_read(machine->tpm, &request, &values, &error), &error, ERROR_REFUSED, "sha384 is not active");
+    assert_error(boot_state_read(machine->tpm, &request, &values, &error), &error, ERROR_REFUSED,
+                 "sha384 is not active");
 }
 
 int main(void)

@@ -107,10 +107,8 @@ static void test_is_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        machine_test(test_apply),       machine_test(test_apply_reaches_every_bank),
-        machine_test(test_apply_twice), machine_test(test_another_pcr),
-        machine_test(test_a_bank_that_is_off),
-        cmocka_unit_test(test_is_on),
+        machine_test(test_apply),       machine_test(test_apply_reaches_every_bank), machine_test(test_apply_twice),
+        machine_test(test_another_pcr), machine_test(test_a_bank_that_is_off),       cmocka_unit_test(test_is_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,1 +1,344 @@
-int main(void) { return 0; }
+#include "protect/enroll.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "machine.h"
+#include "protect/cap.h"
+#include "protect/leftover.h"
+#include "tpm/approval-index.h"
+
+static void expect_refused(const struct enroll_request *request, const char *pin, enum error_kind kind,
+                           const char *part)
+{
+    struct error error;
+
+    assert_error(machine_try_enroll(request, pin, NULL, &error), &error, kind, part);
+}
+
+static uint32_t counter(struct machine *machine)
+{
+    struct tpm_state now;
+    struct error error;
+
+    assert_good(tpm_state_read(machine->tpm, &now, &error), &error);
+    return now.lockout_counter;
+}
+
+static void test_first(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    struct protector protector;
+    struct error error;
+
+    request.label = "operator 1";
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, &protector, &error), &error);
+    assert_int_equal(protector.kind, PROTECTOR_TPM2_PIN);
+    assert_string_equal(protector.label, "operator 1");
+    assert_int_equal(protector.keyslot, 1);
+    assert_true(protector.token >= 0);
+    assert_int_equal(strlen(protector.created), 20);
+    assert_true(protector.kdf.memory_kib >= 8192);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PROTECTOR), 1);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PENDING), 0);
+    assert_int_equal(machine_keyslots(machine, 0), 3);
+    assert_int_equal(machine_handles(machine), 0);
+    assert_int_equal(counter(machine), 0);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+    assert_error(machine_unlock(machine, 0, "000000", &error), &error, ERROR_WRONG_PIN, "");
+}
+
+static void test_what_the_state_has(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(state_close) struct state own = machine_state(machine);
+    const struct pinned_volume *pin = &own.pins.volumes[0];
+
+    assert_int_equal(own.pins.volume_count, 1);
+    assert_string_equal(pin->name, "volume0");
+    assert_string_equal(pin->uuid, LUKS_FILE_UUID);
+    assert_string_equal(pin->device, machine->volumes[0].path);
+    assert_int_equal(own.pins.bank, HASH_SHA256);
+    assert_int_equal(own.pins.cap, MACHINE_CAP);
+    assert_int_equal(own.pins.tries, 3);
+    assert_int_equal(own.pins.floor_memory_kib, 8192);
+    assert_int_equal(own.approval.branch_count, 2);
+    assert_int_equal(own.approval.object_count, 1);
+    assert_false(own.has_next);
+}
+
+static void test_survives_the_next_boot(void **state)
+{
+    struct machine *machine = *state;
+    struct error error;
+
+    machine_reboot(machine);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+}
+
+static void test_without_a_pin(void **state)
+{
+    struct machine *machine = *state;
+    struct protector protector = machine_enroll(machine, 0, NULL);
+    struct tpm_state now;
+    struct error error;
+
+    assert_int_equal(protector.kind, PROTECTOR_TPM2);
+    assert_good(machine_unlock(machine, 0, NULL, &error), &error);
+    assert_good(tpm_state_read(machine->tpm, &now, &error), &error);
+    assert_false(now.lockout_auth_set); /* nothing to guess */
+}
+
+static void test_same_pin_shares_the_derivation(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(protector_list_free) struct protector_list first = { 0 };
+    struct protector same, other;
+    struct error error;
+
+    same = machine_enroll(machine, machine_add_volume(machine), MACHINE_PIN);
+    other = machine_enroll(machine, machine_add_volume(machine), MACHINE_OTHER_PIN);
+    assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
+    assert_good(protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &first, &error), &error);
+    assert_memory_equal(&same.kdf, &first.items[0].kdf, sizeof(same.kdf));
+    assert_memory_not_equal(other.kdf.salt, same.kdf.salt, KDF_SALT_BYTES);
+    assert_string_not_equal(same.id, first.items[0].id);
+    assert_int_equal(counter(machine), 0); /* finding out is forgiven */
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+    assert_good(machine_unlock(machine, 1, MACHINE_PIN, &error), &error);
+    assert_good(machine_unlock(machine, 2, MACHINE_OTHER_PIN, &error), &error);
+    assert_error(machine_unlock(machine, 2, MACHINE_PIN, &error), &error, ERROR_WRONG_PIN, "");
+}
+
+static void test_wrong_passphrase(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(enroll_end) struct enroll enroll = { .state.lock = -1 };
+    cleanup(secret_free) struct secret wrong = secret_of("not the passphrase");
+    struct enroll_request request = machine_request(machine, 0);
+    uint8_t before[32], after[32];
+    struct error error;
+
+    luks_file_digest(&machine->volumes[0], before);
+    assert_good(enroll_begin(&enroll, &request, &error), &error);
+    assert_error(enroll_check_passphrase(&enroll, &wrong, &error), &error, ERROR_WRONG_PIN, "existing passphrase");
+    luks_file_digest(&machine->volumes[0], after);
+    assert_memory_equal(before, after, sizeof(before));
+}
+
+static void test_not_luks2(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+
+    request.device = scratch_write(&machine->scratch, "plain", "no header at all");
+    expect_refused(&request, MACHINE_PIN, ERROR_NOT_LUKS2, "");
+    assert_false(file_exists(machine->state_folder));
+}
+
+static void test_unencrypted_state(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+
+    request.allow_unencrypted_state = false;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "file system outside LUKS");
+    assert_false(file_exists(scratch_path(&machine->scratch, "state/authority.pem")));
+}
+
+static void test_one_of_each_kind(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    struct error error;
+
+    expect_refused(&request, MACHINE_OTHER_PIN, ERROR_REFUSED, "already has a protector of kind tpm2-pin");
+    machine_enroll(machine, 0, NULL);
+    expect_refused(&request, NULL, ERROR_REFUSED, "already has a protector of kind tpm2 ");
+    assert_good(machine_unlock(machine, 0, NULL, &error), &error);
+}
+
+static void test_another_policy(void **state)
+{
+    struct machine *machine = *state;
+    size_t i = machine_add_volume(machine);
+    struct enroll_request request = machine_request(machine, i);
+
+    request.document.pcrs |= 1u << 9;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "the policy wants sha256 PCRs 4, 7, 9, 12");
+    request = machine_request(machine, i);
+    request.document.cap = 7;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "enrolled with");
+    assert_int_equal(machine_tokens(machine, i, TOKEN_TYPE_PENDING), 0);
+}
+
+static void test_boot_states_that_do_not_count(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    struct error error;
+
+    request.document.pcrs |= 1u << 9;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "nothing in this boot was measured into PCR 9");
+    request = machine_request(machine, 0);
+    request.current_values = false;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "recorded no PCR values");
+    assert_good(cap_apply(machine->tpm, HASH_SHA256, MACHINE_CAP, NULL, &error), &error);
+    request.current_values = true;
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "is capped");
+    machine_reboot(machine);
+    machine_leave_initramfs(machine);
+    request = machine_request(machine, 0);
+    request.current_values = false;
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, NULL, &error), &error);
+    machine_reboot(machine); /* what was recorded, not what was there, is approved */
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+}
+
+static void test_inactive_bank(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request;
+
+    machine_set_banks(machine, "sha256:none+sha384:all");
+    request = machine_request(machine, 0);
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "bank sha256 is not active");
+}
+
+static void test_long_label(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    char label[PROTECTOR_LABEL_MAX + 2];
+    struct protector protector;
+    struct error error;
+
+    memset(label, 'l', sizeof(label));
+    label[PROTECTOR_LABEL_MAX + 1] = '\0';
+    request.label = label;
+    expect_refused(&request, MACHINE_PIN, ERROR_USAGE, "label is longer");
+    label[PROTECTOR_LABEL_MAX] = '\0';
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, &protector, &error), &error);
+    assert_string_equal(protector.label, label);
+    request.label = "two\nlines";
+    expect_refused(&request, MACHINE_PIN, ERROR_USAGE, "control character");
+}
+
+static void fill_keyslots(struct machine *machine, size_t i)
+{
+    for (int slot = 1; slot < 4; slot++) /* 1 MiB holds four */
+        luks_file_add_unbound(&machine->volumes[i], slot, "full");
+}
+
+/* The keyslot cannot be added: whatever was done before that is undone. */
+static void test_rolled_back(void **state)
+{
+    struct machine *machine = *state;
+    size_t i = machine_add_volume(machine);
+    struct enroll_request request = machine_request(machine, i);
+    cleanup(state_close) struct state own = { .lock = -1 };
+    uint32_t keyslots;
+    struct error error;
+
+    fill_keyslots(machine, i);
+    keyslots = machine_keyslots(machine, i);
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "");
+    assert_int_equal(machine_keyslots(machine, i), keyslots);
+    assert_int_equal(machine_tokens(machine, i, TOKEN_TYPE_PENDING), 0);
+    assert_int_equal(machine_tokens(machine, i, TOKEN_TYPE_PROTECTOR), 0);
+    assert_int_equal(machine_handles(machine), 0);
+    own = machine_state(machine);
+    assert_int_equal(own.approval.object_count, 1);
+    state_close(&own);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+}
+
+/* The same for the first volume of a machine: nothing is left approved, and it can be tried again. */
+static void test_first_rolled_back(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    cleanup(state_close) struct state own = { .lock = -1 };
+    struct error error;
+
+    fill_keyslots(machine, 0);
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "");
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PENDING), 0);
+    own = machine_state(machine);
+    assert_int_equal(own.approval.object_count, 0);
+    state_close(&own);
+    luks_file_remove(&machine->volumes[0]);
+    luks_file_make(&machine->volumes[0], &(struct luks_form){ 0 });
+    request = machine_request(machine, 0);
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, NULL, &error), &error);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+}
+
+/* A power cut after the approval and the keyslot, before the token: the next enrolment clears all of it away. */
+static void test_clears_what_a_cut_one_left(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(protector_list_free) struct protector_list list = { 0 };
+    cleanup(state_close) struct state own = { .lock = -1 };
+    char text[16];
+    struct error error;
+
+    assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
+    assert_good(protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, &error), &error);
+    volume_close(&volume);
+    /* as if the token had not been written yet */
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "keyslots", "[]");
+    snprintf(text, sizeof(text), "%d", list.items[0].keyslot);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "planned_keyslot", text);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "type", "\"bootseal-pending\"");
+    machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    assert_int_equal(machine_keyslots(machine, 0), 3);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PENDING), 0);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PROTECTOR), 1);
+    own = machine_state(machine);
+    assert_int_equal(own.approval.object_count, 1); /* the old object is dead */
+    state_close(&own);
+    assert_good(machine_unlock(machine, 0, MACHINE_OTHER_PIN, &error), &error);
+    assert_error(machine_unlock(machine, 0, MACHINE_PIN, &error), &error, ERROR_WRONG_PIN, "");
+}
+
+static void test_lost_index(void **state)
+{
+    struct machine *machine = *state;
+    struct state own = machine_state(machine);
+    struct error error;
+
+    assert_good(tpm_index_undefine(machine->tpm, &own.pins.index, &error), &error);
+    state_close(&own);
+    machine_enroll(machine, machine_add_volume(machine), MACHINE_PIN);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+    assert_good(machine_unlock(machine, 1, MACHINE_PIN, &error), &error);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        machine_test(test_first),
+        enrolled_test(test_what_the_state_has),
+        enrolled_test(test_survives_the_next_boot),
+        machine_test(test_without_a_pin),
+        enrolled_test(test_same_pin_shares_the_derivation),
+        machine_test(test_wrong_passphrase),
+        machine_test(test_not_luks2),
+        machine_test(test_unencrypted_state),
+        enrolled_test(test_one_of_each_kind),
+        enrolled_test(test_another_policy),
+        machine_test(test_boot_states_that_do_not_count),
+        machine_test(test_inactive_bank),
+        machine_test(test_long_label),
+        enrolled_test(test_rolled_back),
+        machine_test(test_first_rolled_back),
+        enrolled_test(test_clears_what_a_cut_one_left),
+        enrolled_test(test_lost_index),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -345,16 +345,9 @@ static void test_set_policy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_round_trip),
-        test(test_most_volumes),
-        test(test_no_volumes),
-        test(test_faults),
-        test(test_long_strings),
-        test(test_not_json),
-        test(test_find),
-        cmocka_unit_test(test_check_volume),
-        test(test_check_protector),
-        test(test_set_policy),
+        test(test_round_trip),      test(test_most_volumes), test(test_no_volumes), test(test_faults),
+        test(test_long_strings),    test(test_not_json),     test(test_find),       cmocka_unit_test(test_check_volume),
+        test(test_check_protector), test(test_set_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,7 +233,7 @@ static void test_damaged_file(void **state)
     assert_false(tpm_now(machine).lockout_auth_set);
 }
 
-/* What is in the file is not the TPM's: one try only, since a wrong one locks the hierarchy. */
+/* What is in the file is not the TPM's: it is sent once, since a wrong one locks the hierarchy, and put aside. */
 static void test_file_of_another_tpm(void **state)
 {
     struct machine *machine = *state;
@@ -247,7 +247,47 @@ static void test_file_of_another_tpm(void **state)
     real.bytes[31] = other.bytes[31] = 1;
     assert_good(tpm_lockout_set_auth(machine->tpm, NULL, &real, &error), &error);
     assert_good(state_save_lockout_auth(&own, &other, &error), &error);
-    assert_int_not_equal(provision_lockout(machine->tpm, &own, &rules, &error), 0);
+    assert_error(provision_lockout(machine->tpm, &own, &rules, &error), &error, ERROR_TPM, "was tried once");
+    assert_false(file_exists(scratch_path(&machine->scratch, "state/lockout-auth")));
+    assert_true(file_exists(scratch_path(&machine->scratch, "state/lockout-auth.refused")));
+    /* from then on it is somebody else's, judged by its limits: a TPM's own ones are strict enough */
+    assert_good(provision_lockout(machine->tpm, &own, &rules, &error), &error);
+    assert_int_not_equal(tpm_now(machine).max_tries, rules.max_tries);
+    assert_good(provision_forgive(machine->tpm, &own, &error), &error);
+}
+
+static uint32_t counter(struct machine *machine)
+{
+    return tpm_now(machine).lockout_counter;
+}
+
+static void test_forgive(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(state_close) struct state own = { .lock = -1 };
+    struct error error;
+
+    assert_error(machine_unlock(machine, 0, "000000", &error), &error, ERROR_WRONG_PIN, "");
+    assert_int_equal(counter(machine), 1);
+    own = machine_state(machine);
+    assert_good(tpm_srk_use(machine->tpm, &own.pins.srk, &error), &error);
+    assert_good(provision_forgive(machine->tpm, &own, &error), &error);
+    assert_int_equal(counter(machine), 0);
+    assert_int_equal(machine_handles(machine), 0);
+}
+
+/* Without the authorisation it stays counted, and that is no failure. */
+static void test_forgive_without_the_authorisation(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(state_close) struct state own = { .lock = -1 };
+    struct error error;
+
+    assert_error(machine_unlock(machine, 0, "000000", &error), &error, ERROR_WRONG_PIN, "");
+    own = machine_state(machine);
+    assert_good(file_remove(scratch_path(&machine->scratch, "state/lockout-auth"), &error), &error);
+    assert_good(provision_forgive(machine->tpm, &own, &error), &error);
+    assert_int_equal(counter(machine), 1);
 }
 
 static int with_foreign_limits(struct machine *machine, uint32_t max_tries, uint32_t recovery_s, struct error *error)
@@ -293,6 +333,8 @@ int main(void)
         machine_test(test_cut_before_the_tpm_has_it),
         machine_test(test_damaged_file),
         machine_test(test_file_of_another_tpm),
+        enrolled_test(test_forgive),
+        enrolled_test(test_forgive_without_the_authorisation),
         machine_test(test_foreign_lockout),
     };
 

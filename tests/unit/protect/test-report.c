@@ -177,10 +177,10 @@ static void test_faults(void **state)
     static const struct {
         const char *member, *json;
     } faults[] = {
-        { "version", NULL },      { "version", "2" },       { "boot_id", NULL },     { "boot_id", "1" },
-        { "bank", "\"md5\"" },    { "bank", "\"sha384\"" }, { "pcrs", NULL },        { "pcrs", "[]" },
-        { "pcrs/0", "\"00\"" },   { "pcrs/7", "7" },        { "cap", NULL },         { "cap/pcr", NULL },
-        { "cap/pcr", "24" },      { "cap/pcr", "-1" },      { "cap/done", NULL },    { "cap/done", "1" },
+        { "version", NULL },    { "version", "2" },       { "boot_id", NULL },  { "boot_id", "1" },
+        { "bank", "\"md5\"" },  { "bank", "\"sha384\"" }, { "pcrs", NULL },     { "pcrs", "[]" },
+        { "pcrs/0", "\"00\"" }, { "pcrs/7", "7" },        { "cap", NULL },      { "cap/pcr", NULL },
+        { "cap/pcr", "24" },    { "cap/pcr", "-1" },      { "cap/done", NULL }, { "cap/done", "1" },
     };
     struct bench *bench = *state;
 
@@ -201,9 +201,8 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_values_round_trip), test(test_another_bank),  test(test_volumes_are_told),
-        test(test_without_a_tpm),     test(test_another_boot),  test(test_not_private),
-        test(test_missing_bank),      test(test_faults),
+        test(test_values_round_trip), test(test_another_bank), test(test_volumes_are_told), test(test_without_a_tpm),
+        test(test_another_boot),      test(test_not_private),  test(test_missing_bank),     test(test_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

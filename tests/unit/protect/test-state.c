@@ -192,6 +192,26 @@ static void test_both_lists_round_trip(void **state)
     assert_memory_equal(digest_of(&bench->state.next).bytes, next.bytes, DIGEST_BYTES);
 }
 
+static void test_drop_approval(void **state)
+{
+    struct bench *bench = *state;
+    struct error error;
+
+    assert_good(reopen(bench, STATE_CREATE, &error), &error);
+    fill_approval(&bench->state, &bench->state.approval, 1);
+    fill_approval(&bench->state, &bench->state.next, 2);
+    bench->state.has_next = true;
+    assert_good(state_save_approval(&bench->state, &error), &error);
+    assert_good(state_drop_approval(&bench->state, &error), &error);
+    assert_false(bench->state.has_approval);
+    assert_false(bench->state.has_next);
+    assert_int_equal(bench->state.approval.object_count, 0);
+    assert_false(file_exists(path_in(bench, "approval.json")));
+    assert_good(state_drop_approval(&bench->state, &error), &error); /* nothing to drop */
+    assert_good(reopen(bench, STATE_READ, &error), &error);
+    assert_false(bench->state.has_approval);
+}
+
 static void test_damaged_files(void **state)
 {
     struct bench *bench = *state;
@@ -286,6 +306,22 @@ static void test_lockout_auth_refused(void **state)
     assert_int_equal(auth.size, 0);
 }
 
+/* Put aside, never sent again; without one there is nothing to do. */
+static void test_refuse_lockout_auth(void **state)
+{
+    struct bench *bench = *state;
+    cleanup(secret_free) struct secret auth = { 0 };
+    struct error error;
+
+    assert_good(reopen(bench, STATE_CREATE, &error), &error);
+    assert_good(state_refuse_lockout_auth(&bench->state, &error), &error);
+    scratch_write(&bench->scratch, "state/lockout-auth", "an old one");
+    assert_good(state_refuse_lockout_auth(&bench->state, &error), &error);
+    assert_good(state_read_lockout_auth(&bench->state, &auth, &error), &error);
+    assert_int_equal(auth.size, 0);
+    scratch_expect(&bench->scratch, "state/lockout-auth.refused", "an old one");
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -298,11 +334,13 @@ int main(void)
         test(test_lock_is_no_link),
         test(test_approval_round_trip),
         test(test_both_lists_round_trip),
+        test(test_drop_approval),
         test(test_damaged_files),
         test(test_private_folder),
         test(test_private_files),
         test(test_lockout_auth),
         test(test_lockout_auth_refused),
+        test(test_refuse_lockout_auth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

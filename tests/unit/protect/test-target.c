@@ -31,27 +31,6 @@ static void expect_refused(struct machine *machine, enum error_kind kind, const 
     assert_error(open_now(machine, &opened, &error), &error, kind, part);
 }
 
-/* Token number of the only one of its type. */
-static int token_of(struct machine *machine, const char *type)
-{
-    cleanup(volume_close) struct volume *volume = NULL;
-    struct token_list list;
-    struct error error;
-
-    assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
-    assert_good(volume_tokens(volume, type, &list, &error), &error);
-    assert_int_equal(list.count, 1);
-    return list.numbers[0];
-}
-
-static void set_in_token(struct machine *machine, const char *type, const char *member, const char *json)
-{
-    char path[96];
-
-    snprintf(path, sizeof(path), "tokens/%d/%s", token_of(machine, type), member);
-    luks_set(machine->volumes[0].path, path, json);
-}
-
 static void test_whole_way(void **state)
 {
     struct machine *machine = *state;
@@ -136,16 +115,14 @@ static void test_same_pin(void **state)
 static void test_no_protector(void **state)
 {
     struct machine *machine = *state;
-    char path[32];
 
-    snprintf(path, sizeof(path), "tokens/%d", token_of(machine, TOKEN_TYPE_PROTECTOR));
-    luks_set(machine->volumes[0].path, path, NULL);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "", NULL);
     expect_refused(machine, ERROR_NO_PROTECTOR, "no bootseal protector");
 }
 
 static void test_protector_without_keyslot(void **state)
 {
-    set_in_token(*state, TOKEN_TYPE_PROTECTOR, "keyslots", "[]");
+    machine_set_token(*state, 0, TOKEN_TYPE_PROTECTOR, "keyslots", "[]");
     expect_refused(*state, ERROR_METADATA, "names no keyslot");
 }
 
@@ -157,16 +134,16 @@ static void test_edited_protector(void **state)
     memset(name + 5, 'a', 64);
     strcpy(name + 69, "\"");
     machine_copy(machine->volumes[0].path, scratch_path(&machine->scratch, "genuine"));
-    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "tpm/srk", name);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "tpm/srk", name);
     expect_refused(machine, ERROR_METADATA, "SRK is not the pinned one");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "tpm/approval", name);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "tpm/approval", name);
     expect_refused(machine, ERROR_METADATA, "index is not the pinned one");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "kdf/memory_kib", "64");
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "kdf/memory_kib", "64");
     expect_refused(machine, ERROR_METADATA, "less than the pinned");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    set_in_token(machine, TOKEN_TYPE_PROTECTOR, "version", "2");
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "version", "2");
     expect_refused(machine, ERROR_METADATA, "version");
 }
 
@@ -192,25 +169,22 @@ static void test_another_volume(void **state)
 static void test_approval_tokens(void **state)
 {
     struct machine *machine = *state;
-    int number = token_of(machine, TOKEN_TYPE_APPROVAL);
-    char path[32];
 
     machine_copy(machine->volumes[0].path, scratch_path(&machine->scratch, "genuine"));
-    set_in_token(machine, TOKEN_TYPE_APPROVAL, "version", "2");
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "version", "2");
     expect_refused(machine, ERROR_METADATA, "version");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    set_in_token(machine, TOKEN_TYPE_APPROVAL, "bank", "\"sha384\"");
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "bank", "\"sha384\"");
     expect_refused(machine, ERROR_METADATA, "");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    set_in_token(machine, TOKEN_TYPE_APPROVAL, "cap", "7");
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "cap", "7");
     expect_refused(machine, ERROR_METADATA, "");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
     luks_set(machine->volumes[0].path, "tokens/9",
              "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1 }");
     expect_refused(machine, ERROR_METADATA, "2 lists of approved states");
     machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
-    snprintf(path, sizeof(path), "tokens/%d", number);
-    luks_set(machine->volumes[0].path, path, NULL);
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "", NULL);
     expect_refused(machine, ERROR_METADATA, "0 lists of approved states");
 }
 
@@ -221,10 +195,12 @@ static void test_both_lists(void **state)
     cleanup(volume_close) struct volume *volume = NULL;
     cleanup(state_close) struct state now = machine_state(machine);
     cleanup(approval_free) struct approval next = { 0 };
+    struct branch branch;
     struct error error;
 
     assert_good(approval_copy(&now.approval, &next, &error), &error);
-    assert_good(approval_add_branch(&next, &next.branches[approval_find_branch(&next, BRANCH_BOOT)], &error), &error);
+    branch = next.branches[approval_find_branch(&next, BRANCH_BOOT)];
+    assert_good(approval_add_branch(&next, &branch, &error), &error);
     assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
     assert_good(approve_write_token(volume, &now.approval, &next, &error), &error);
     state_close(&now);
