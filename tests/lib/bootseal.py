@@ -247,7 +247,7 @@ class Bench:
         shutil.copytree(model.tpm.state_dir, self.tpm.state_dir, dirs_exist_ok=True)
         shutil.copytree(model.state, self.state)
         pins = self.state / "pins.json"
-        pins.write_text(pins.read_text(encoding="utf-8").replace(f"{model.folder}/", f"{self.folder}/"), encoding="utf-8")
+        pins.write_bytes(pins.read_bytes().replace(bytes(model.folder) + b"/", bytes(self.folder) + b"/"))
         self.volumes = [Volume(self.folder / volume.path.name, volume.path, volume.uuid) for volume in model.volumes]
         self.tpm.start()
 

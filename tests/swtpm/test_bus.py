@@ -6,12 +6,19 @@ import pytest
 
 import attacker
 import pcap
-from bootseal import PASSPHRASE, PIN
+from bootseal import MEASURED, PASSPHRASE, PIN, Bench
 
 
-@pytest.fixture(name="life")
-def make_life(bench, volume):
+@pytest.fixture(name="life", scope="module")
+def make_life(tmp_path_factory):
     """Everything that bootseal does in the life of a protector: the record, and the secrets by name."""
+    with Bench(tmp_path_factory.mktemp("life")) as bench:
+        bench.measure(MEASURED)
+        return live(bench, bench.volume())
+
+
+def live(bench, volume):
+    """What make_life() gives."""
     with bench.recording() as commands:
         bench.enroll(volume)
         assert bench.unlock(volume).rc == 0
@@ -19,7 +26,7 @@ def make_life(bench, volume):
         bench.enroll(bench.volume())
     secrets = attacker.secrets_of(bench.tpm, volume, bench.state, PIN)
     lockout_auth = (bench.state / "lockout-auth").read_bytes()
-    # the authority's unseal, the initramfs, and what changes the approval
+    # the initramfs, the authority's unseal, and what changes the approval
     with bench.recording() as more:
         assert bench.unlock_all("2222222222", PIN).rc == 0
         assert "authority" in bench.unlock(volume).stdout
