@@ -204,14 +204,16 @@ static int write_token(struct enroll *enroll, struct error *error)
 }
 
 /* After a failure in the same run: what a power cut would have left, cleared at once. The first error is the one to
- * tell. */
+ * tell. While the object cannot be withdrawn the pending token stays: it is what the next enrolment finds the object
+ * by. */
 static void roll_back(struct enroll *enroll)
 {
     struct error ignored;
     struct object_name name;
 
-    if (!sealed_name(&enroll->protector.sealed, &name, &ignored))
-        (void)approve_withdraw(enroll->request.tpm, &enroll->state, &name, 1, &ignored);
+    if (enroll->state.has_next || sealed_name(&enroll->protector.sealed, &name, &ignored) ||
+        approve_withdraw(enroll->request.tpm, &enroll->state, &name, 1, &ignored))
+        return;
     if (enroll->volume && !approve_reopen(&enroll->state, &enroll->volume, &ignored))
         (void)leftover_clear(enroll->volume, enroll->key_keyslot, &ignored);
 }
