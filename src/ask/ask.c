@@ -1,6 +1,7 @@
 #include "ask/ask.h"
 
 #include "ask/askpass.h"
+#include "ask/consoles.h"
 #include "ask/plymouth.h"
 #include "ask/terminal.h"
 #include "base/cleanup.h"
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define CONSOLE "/dev/console"
 #define ASKPASS_PROGRAM "/lib/cryptsetup/askpass"
 #define PROMPT_TEXT 256
 #define MESSAGE_TEXT 2048
@@ -19,7 +21,7 @@ struct ask_way ask_way_initramfs(void)
 {
     return (struct ask_way){
         .askpass = access(ASKPASS_PROGRAM, X_OK) == 0 ? ASKPASS_PROGRAM : NULL,
-        .console = "/dev/console",
+        .console = CONSOLE,
     };
 }
 
@@ -118,4 +120,6 @@ void ask_show(const struct ask_way *way, const char *format, ...)
     text[length] = '\n';
     text[length + 1] = '\0';
     terminal_show(way->console, text);
+    if (strcmp(way->console, CONSOLE) == 0)
+        consoles_show_others(CONSOLES_ACTIVE, "/dev", text);
 }

@@ -7,8 +7,9 @@
  *   - else a terminal: /dev/console in the initramfs, the controlling terminal or stdin for the command line. Echo is
  *     off while the person types and comes back however this ends.
  *
- * Messages go where the prompt is, and to plymouth when it runs. For programs with one thread: signals are held back
- * while the terminal is changed, and take effect once it is as it was.
+ * Messages go where the prompt is, to the machine's other consoles when that is /dev/console, and to plymouth when it
+ * runs. For programs with one thread: signals are held back while the terminal is changed, and take effect once it is
+ * as it was.
  */
 #pragma once
 
@@ -46,5 +47,6 @@ int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret 
  */
 int ask_yes_no(const struct ask_way *way, const char *question, bool *ret, struct error *error);
 
-/* Shows a line to the person before a prompt: on the console and through plymouth. Never fails: it is a courtesy. */
+/* Shows a line to the person before a prompt: on the console, which is every console of the machine, and through
+ * plymouth. Never fails: it is a courtesy. */
 void ask_show(const struct ask_way *way, const char *format, ...) __attribute__((format(printf, 2, 3)));

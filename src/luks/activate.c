@@ -65,18 +65,18 @@ int volume_activate(struct volume *volume, const char *name, int keyslot, const 
     return 0;
 }
 
-int volume_deactivate(const char *name, struct error *error)
+int volume_set_data_device(struct volume *volume, const char *path, struct error *error)
+{
+    int code = crypt_set_data_device(volume_device(volume), path);
+
+    return code < 0 ? volume_fail(volume, code, error, "cannot use \"%s\" for the data", path) : 0;
+}
+
+static int deactivate(const char *name, struct error *error)
 {
     cleanup(volume_close) struct volume *volume = calloc(1, sizeof(*volume));
-    cleanup(free_ptr) char *folder = NULL;
-    int code, r = check_name(name, error);
+    int code;
 
-    /* libcryptsetup prints when there is no such mapping, before a callback can be set: so we look first */
-    r = r ?: mapping_find(&system_folders, name, &folder, error);
-    if (r)
-        return r;
-    if (!folder)
-        return error_set(error, ERROR_FAILED, "there is no mapping \"%s\"", name);
     if (volume)
         volume->path = file_path("/dev/mapper", name);
     if (!volume || !volume->path)
@@ -87,4 +87,69 @@ int volume_deactivate(const char *name, struct error *error)
         code = crypt_deactivate_by_name(volume_device(volume), name, 0);
     }
     return code < 0 ? volume_fail(volume, code, error, "cannot remove the mapping") : 0;
+}
+
+/* Logical volumes that nobody uses hold the volume that they lie on. As far as they go: what stays will be cut off. */
+static void remove_holders(const char *folder)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    struct error ignored;
+
+    if (mapping_holders(folder, &names, &ignored))
+        return;
+    for (size_t i = 0; i < names.count; i++)
+        (void)device_mapper_remove(names.names[i]);
+}
+
+/* libcryptsetup's CRYPT_DEACTIVATE_FORCE leaves a mapping that is mounted as it is, key and all. */
+static int deactivate_by_force(const char *name, struct error *error)
+{
+    cleanup(free_ptr) char *folder = NULL;
+    struct error ignored;
+    int number, r = mapping_find(&system_folders, name, &folder, error);
+
+    if (r)
+        return r;
+    if (folder)
+        remove_holders(folder);
+    if (!deactivate(name, &ignored))
+        return 0;
+    number = folder ? device_mapper_cut_off(name, mapping_size_sectors(folder)) : ENOENT;
+    return number ? error_errno(error, number, "the mapping \"%s\" can neither be removed nor cut off", name) : 0;
+}
+
+int volume_deactivate(const char *name, struct error *error)
+{
+    cleanup(free_ptr) char *folder = NULL;
+    int r = check_name(name, error);
+
+    /* libcryptsetup prints when there is no such mapping, before a callback can be set: so we look first */
+    r = r ?: mapping_find(&system_folders, name, &folder, error);
+    if (r)
+        return r;
+    if (!folder)
+        return error_set(error, ERROR_FAILED, "there is no mapping \"%s\"", name);
+    return deactivate(name, error);
+}
+
+/* Each one is tried, whatever became of the others. */
+int volume_mappings_close(const char *uuid, bool force, unsigned *ret_count, struct error *error)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    struct error one;
+    int r = mapping_list(&system_folders, uuid, &names, error);
+
+    if (ret_count)
+        *ret_count = 0;
+    for (size_t i = 0; i < names.count; i++) {
+        int failed = (force ? deactivate_by_force : deactivate)(names.names[i], &one);
+
+        if (!failed && ret_count)
+            (*ret_count)++;
+        if (failed && !r) {
+            *error = one;
+            r = failed;
+        }
+    }
+    return r;
 }

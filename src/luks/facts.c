@@ -266,6 +266,7 @@ int volume_facts_read(struct volume *volume, struct volume_facts *ret, struct er
     snprintf(facts.cipher, sizeof(facts.cipher), "%s", segment.encryption);
     facts.sector_size_bytes = (uint32_t)segment.sector_size_bytes;
     facts.offset_bytes = segment.offset_bytes;
+    facts.iv_offset_sectors = segment.iv_offset;
     *ret = facts;
     return 0;
 }

@@ -94,3 +94,57 @@ char *mapping_attribute(const char *folder, const char *attribute);
 
 int mapping_state(const struct system_folders *folders, const char *name, const char *uuid, enum mapping_state *ret,
                   struct error *error);
+
+#define MAPPINGS_MAX 64 /* of one volume: more than one is strange already */
+
+struct mapping_names {
+    char *names[MAPPINGS_MAX];
+    size_t count;
+};
+void mapping_names_free(struct mapping_names *names);
+
+/* The names of all mappings that LUKS2 made of the volume with this UUID. */
+int mapping_list(const struct system_folders *folders, const char *uuid, struct mapping_names *ret,
+                 struct error *error);
+
+/* The mapping's size, 0 when it cannot be told. */
+uint64_t mapping_size_sectors(const char *folder);
+
+/* The names of the mappings that lie on this one (logical volumes), those on top first. `folder` is its sysfs folder. */
+int mapping_holders(const char *folder, struct mapping_names *ret, struct error *error);
+
+/* ---- device-mapper.c: its own word on a mapping, and its removal ---- */
+
+struct dm_ioctl;
+
+/*
+ * One call of device mapper's, on the mapping that head->uuid or head->name says; the rest of head is filled in here. The
+ * answer takes the place of the head, with `size` bytes in all. Returns 0 or an errno.
+ */
+int device_mapper_call(unsigned long request, struct dm_ioctl *head, size_t size);
+
+/* Removes whatever kind of mapping has the name; udev is not waited for. Returns 0 or an errno. */
+int device_mapper_remove(const char *name);
+
+/*
+ * Puts a table in the place of the mapping's that fails every access, whoever uses it: the old one ends, and what it
+ * holds, a key, is wiped by the kernel. Returns 0 when that is what runs now, or an errno.
+ */
+int device_mapper_cut_off(const char *name, uint64_t size_sectors);
+
+/* ---- mapping-table.c: what a mapping does, as the kernel tells it ---- */
+
+struct mapping_table {
+    char cipher[VOLUME_CIPHER_TEXT];
+    uint64_t iv_offset_sectors;
+    struct blockdev device; /* that holds the data */
+    uint64_t offset_sectors;
+    uint32_t sector_size_bytes;
+};
+
+/* Parses the parameters of a "crypt" target (kernel: admin-guide/device-mapper/dm-crypt). Anything that encrypts in
+ * another way than LUKS2 volumes that bootseal opens (integrity, more than one key) is ERROR_METADATA. */
+int mapping_table_parse(const char *parameters, struct mapping_table *ret, struct error *error);
+
+/* ERROR_METADATA when activating the volume would make another table; the device is not compared. */
+int mapping_table_check(const struct mapping_table *table, struct volume *volume, struct error *error);

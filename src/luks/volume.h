@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/blockdev.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/secret.h"
@@ -28,6 +29,7 @@ struct volume_facts {
     uint32_t key_size_bytes;         /* as the keyslots say, 0 when there is none: to be shown, not to be relied on */
     uint32_t sector_size_bytes;
     uint64_t offset_bytes;
+    uint64_t iv_offset_sectors; /* of 512 bytes */
     struct digest digest; /* the pinned facts: see volume_facts_read() */
 };
 
@@ -109,9 +111,35 @@ int volume_activate(struct volume *volume, const char *name, int keyslot, const 
                     const struct volume_options *options, struct error *error);
 int volume_deactivate(const char *name, struct error *error);
 
+/*
+ * The data lies on another device than the header (crypttab's header=): to be said before volume_activate(). The volume
+ * is the header's; its facts stay what they are.
+ */
+int volume_set_data_device(struct volume *volume, const char *path, struct error *error);
+
 enum mapping_state {
     MAPPING_ABSENT,
     MAPPING_OURS,    /* its dm UUID is CRYPT-LUKS2-<this UUID>-<name> */
     MAPPING_FOREIGN, /* something else has the name */
 };
 int volume_mapping_state(const char *name, const char *uuid, enum mapping_state *ret, struct error *error);
+
+/* The dm UUID that a mapping of this volume and name has, cut as the kernel cuts it. */
+#define MAPPING_UUID_TEXT 129 /* DM_UUID_LEN of linux/dm-ioctl.h */
+void volume_mapping_uuid(const char *name, const char *uuid, char ret[MAPPING_UUID_TEXT]);
+
+/*
+ * Removes every mapping of the volume with this UUID, whatever its name. One that is in use is ERROR_FAILED. With
+ * `force` the mappings that lie on it (logical volumes) are removed first, and if it is in use even so, it is cut off:
+ * it stays there, the key is gone from the kernel, and each read of it fails.
+ * `ret_count`, which may be NULL, becomes the number of mappings that were closed.
+ */
+int volume_mappings_close(const char *uuid, bool force, unsigned *ret_count, struct error *error);
+
+/*
+ * The mapping with this dm UUID, as the kernel really runs it: what it lies on, and whether it is what activating the
+ * volume would make. ERROR_METADATA names what differs: cipher, offset, IV offset, sector size. The device is told even
+ * then.
+ */
+int volume_mapping_device(const char *mapping_uuid, struct blockdev *ret, struct error *error);
+int volume_mapping_check(struct volume *volume, const char *mapping_uuid, struct error *error);

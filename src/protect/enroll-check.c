@@ -1,6 +1,7 @@
 /* First half of an enrolment: everything that can be refused. */
 #include "protect/approve.h"
 #include "protect/boot-state.h"
+#include "protect/crypttab.h"
 #include "protect/enroll.h"
 #include "protect/leftover.h"
 #include "protect/mapper-name.h"
@@ -12,6 +13,8 @@
 
 #include <string.h>
 #include <sys/stat.h>
+
+#define CRYPTTAB "/etc/crypttab"
 
 static int check_state_place(const struct enroll_request *request, struct error *error)
 {
@@ -106,6 +109,30 @@ static int describe_pin(struct enroll *enroll, struct error *error)
                             sizeof(enroll->pin.name), error);
 }
 
+/* What crypttab asks for and the initramfs cannot honour is said here, not at the next boot. */
+static int check_crypttab(const struct pinned_volume *pin, struct error *error)
+{
+    struct crypttab_entry entry;
+    struct stat status;
+    int r = strncmp(pin->device, "/dev/", 5) == 0 ? crypttab_read(CRYPTTAB, pin, &entry, error) : 0;
+
+    if (r || strncmp(pin->device, "/dev/", 5) != 0)
+        return r;
+    if (entry.foreign[0]) {
+        error_set(error, ERROR_REFUSED, CRYPTTAB " says \"%s\" of \"%s\": that is no LUKS2 volume", entry.foreign,
+                  pin->name);
+        return error_remedy(error, "correct the entry, or leave the volume to its passphrase");
+    }
+    if (entry.header[0] && (stat(entry.header, &status) < 0 || !S_ISBLK(status.st_mode))) {
+        error_set(error, ERROR_REFUSED,
+                  CRYPTTAB " keeps the header of \"%s\" in the file \"%s\": the tokens in it would "
+                           "change the measured initramfs each time",
+                  pin->name, entry.header);
+        return error_remedy(error, "put the header on a partition of its own and enroll that");
+    }
+    return 0;
+}
+
 /* All volumes of a machine share one selection: there is one index, one list and one boot. */
 static int check_same_policy(const struct enroll *enroll, struct error *error)
 {
@@ -190,6 +217,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
         r = volume_open(&ret->volume, request->device, error);
     if (!r)
         r = describe_pin(ret, error);
+    if (!r)
+        r = check_crypttab(&ret->pin, error);
     if (!r)
         r = check_tpm(request->tpm, &request->document, error);
     if (!r)

@@ -130,26 +130,36 @@ static int values_from_json(const struct json_view *view, struct pcr_values *ret
     return r;
 }
 
-int report_read_values(const char *path, struct report *ret, struct error *error)
+/* The document of this very boot. */
+static int read_document(const char *path, struct json_view *view, struct json_object **ret, struct error *error)
 {
-    cleanup(json_free) struct json_object *document = NULL;
-    struct json_view view = { .source = path, .kind = ERROR_METADATA }, cap;
     const char *written_id;
-    int64_t version, pcr;
+    int64_t version;
     char id[BOOT_ID_MAX];
     int r = file_check_private(path, error);
 
-    *ret = (struct report){ 0 };
+    *view = (struct json_view){ .source = path, .kind = ERROR_METADATA };
     if (!r)
-        r = json_read(&view, &document, error);
+        r = json_read(view, ret, error);
     if (!r)
-        r = json_get_integer(&view, "version", REPORT_VERSION, REPORT_VERSION, &version, error);
+        r = json_get_integer(view, "version", REPORT_VERSION, REPORT_VERSION, &version, error);
     if (!r)
-        r = json_get_string(&view, "boot_id", BOOT_ID_MAX, &written_id, error);
+        r = json_get_string(view, "boot_id", BOOT_ID_MAX, &written_id, error);
     if (!r)
         r = boot_id(id, error);
     if (!r && strcmp(id, written_id) != 0)
         r = error_set(error, ERROR_FAILED, "\"%s\" was written in another boot", path);
+    return r;
+}
+
+int report_read_values(const char *path, struct report *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view view, cap;
+    int64_t pcr;
+    int r = read_document(path, &view, &document, error);
+
+    *ret = (struct report){ 0 };
     if (!r && json_has(&view, "bank"))
         r = values_from_json(&view, &ret->values, error);
     if (!r)
@@ -160,5 +170,30 @@ int report_read_values(const char *path, struct report *ret, struct error *error
         r = json_get_bool(&cap, "done", &ret->cap_done, error);
     if (!r)
         ret->cap = (unsigned)pcr;
+    return r;
+}
+
+int report_read_opened(const char *path, struct report *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view view, list, volume;
+    int r = read_document(path, &view, &document, error);
+
+    *ret = (struct report){ 0 };
+    if (!r)
+        r = json_get_array(&view, "volumes", PINS_MAX_VOLUMES, &list, error);
+    for (size_t i = 0; !r && i < json_object_array_length(list.object); i++) {
+        const char *uuid;
+
+        r = json_array_object(&list, "volumes", i, &volume, error);
+        if (!r)
+            r = json_get_string(&volume, "uuid", VOLUME_UUID_TEXT - 1, &uuid, error);
+        if (!r)
+            r = json_get_bool(&volume, "opened", &ret->volumes[i].opened, error);
+        if (r)
+            break;
+        strcpy(ret->volumes[i].uuid, uuid);
+        ret->volume_count = i + 1;
+    }
     return r;
 }

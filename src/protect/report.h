@@ -38,5 +38,8 @@ struct report {
 int report_write(const char *path, const struct report *report, struct error *error);
 
 /* Reads the PCR values and the cap of this boot's report. One of another boot (boot_id) is ERROR_FAILED. The volumes
- * are left empty: who needs them reads them when there is such a caller. */
+ * are left empty. */
 int report_read_values(const char *path, struct report *ret, struct error *error);
+
+/* Reads which volumes this boot's report has, by UUID, and whether each was opened; nothing else is filled in. */
+int report_read_opened(const char *path, struct report *ret, struct error *error);

@@ -3,7 +3,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "protect/cap-record.h"
 #include "protect/cap.h"
+#include "protect/crypttab.h"
 #include "protect/keys.h"
 #include "protect/target.h"
 #include "protect/tpm-device.h"
@@ -22,8 +24,10 @@ struct run {
     struct pins *pins;
     struct tpm *tpm;
     struct target targets[PINS_MAX_VOLUMES];
+    struct crypttab_entry entries[PINS_MAX_VOLUMES];
     bool open[PINS_MAX_VOLUMES];   /* target_open() went well and nothing failed since */
     bool opened[PINS_MAX_VOLUMES]; /* done */
+    struct cap_facts cap;
     uint64_t deadline_ms;
 };
 
@@ -47,6 +51,20 @@ static void show_error(const struct run *run, const char *what, const struct err
         show(run, "what to do: %s", error->remedy);
 }
 
+static void show_detail(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void show_detail(const struct run *run, const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (run->request->ui.detail)
+        run->request->ui.detail(run->request->ui.context, line);
+}
+
 /* Volume i will not be opened here: the reason is shown now, before anyone types, and kept for the report. */
 static void give_up(struct run *run, size_t i, const struct error *error)
 {
@@ -57,20 +75,6 @@ static void give_up(struct run *run, size_t i, const struct error *error)
     volume->status = error->kind;
     snprintf(volume->reason, sizeof(volume->reason), "%s", error->text);
     show_error(run, volume->name, error);
-}
-
-static int read_pins(struct run *run, struct error *error)
-{
-    int r;
-
-    if (!file_exists(run->request->pins_path)) {
-        *run->pins = (struct pins){ .bank = HASH_SHA256, .cap = CAP_DEFAULT_PCR };
-        return 0;
-    }
-    r = pins_read(run->request->pins_path, run->pins, error);
-    if (r) /* damaged pins open nothing, but the cap is still owed */
-        *run->pins = (struct pins){ .bank = HASH_SHA256, .cap = CAP_DEFAULT_PCR };
-    return r;
 }
 
 static int open_tpm(struct run *run, struct error *error)
@@ -113,6 +117,44 @@ static int check_mapping(struct run *run, size_t i, struct error *error)
     return 0;
 }
 
+/* bootseal was enrolled on the device that holds the header; whatever else crypttab means is not the pinned volume. */
+static int check_header(const struct crypttab_entry *entry, const struct pinned_volume *pin, struct error *error)
+{
+    cleanup(free_ptr) char *header = realpath(entry->header, NULL);
+    cleanup(free_ptr) char *pinned = realpath(pin->device, NULL);
+
+    if (header && pinned && strcmp(header, pinned) == 0)
+        return 0;
+    return error_set(error, ERROR_REFUSED, "crypttab has its header at \"%s\", which is not the pinned \"%s\"",
+                     entry->header, pin->device);
+}
+
+static int read_entry(struct run *run, size_t i, struct error *error)
+{
+    const struct pinned_volume *pin = &run->pins->volumes[i];
+    struct crypttab_entry *entry = &run->entries[i];
+    int r = run->request->crypttab ? crypttab_read(run->request->crypttab, pin, entry, error) : 0;
+
+    if (!r && entry->foreign[0])
+        r = error_set(error, ERROR_REFUSED, "crypttab has the option \"%s\" for it, which is not for LUKS2 volumes",
+                      entry->foreign);
+    if (!r && entry->ignored[0])
+        show_detail(run, "%s: crypttab's option \"%s\" is not known and ignored", pin->name, entry->ignored);
+    if (!r && entry->header[0])
+        r = check_header(entry, pin, error);
+    return r;
+}
+
+static int open_target(struct run *run, size_t i, struct error *error)
+{
+    int r = check_mapping(run, i, error);
+
+    if (r || run->opened[i])
+        return r;
+    r = read_entry(run, i, error);
+    return r ? r : target_open(&run->targets[i], run->pins, &run->pins->volumes[i], error);
+}
+
 static void open_targets(struct run *run)
 {
     struct error error;
@@ -125,7 +167,7 @@ static void open_targets(struct run *run)
         strcpy(volume->uuid, pin->uuid);
         run->report->volume_count = i + 1;
         wait_for_device(run, pin);
-        if (check_mapping(run, i, &error) || (!run->opened[i] && target_open(&run->targets[i], run->pins, pin, &error)))
+        if (open_target(run, i, &error))
             give_up(run, i, &error);
         else
             run->open[i] = !run->opened[i];
@@ -147,14 +189,28 @@ static void prepare_targets(struct run *run)
     }
 }
 
+/* With the header elsewhere, crypttab's source is the device with the data. */
+static int use_data_device(struct volume *volume, const char *source, struct error *error)
+{
+    if (source[0] != '/')
+        return error_set(error, ERROR_REFUSED,
+                         "crypttab names the data of a volume with header= by \"%s\"; only a path will do", source);
+    return volume_set_data_device(volume, source, error);
+}
+
 static int activate(struct run *run, size_t i, const struct secret *passphrase, struct error *error)
 {
-    const struct volume_options options = { 0 };
+    const struct crypttab_entry *entry = &run->entries[i];
     struct target *target = &run->targets[i];
+    int r = 0;
 
     if (run->request->test)
         return volume_keyslot_open(target->volume, target->protector->keyslot, passphrase, NULL, NULL, error);
-    return volume_activate(target->volume, target->pin->name, target->protector->keyslot, passphrase, &options, error);
+    if (entry->header[0])
+        r = use_data_device(target->volume, entry->source, error);
+    return r ? r
+             : volume_activate(target->volume, target->pin->name, target->protector->keyslot, passphrase,
+                               &entry->options, error);
 }
 
 /* Unseals and opens volume i with what the PIN gave. A wrong PIN is returned and changes nothing else. */
@@ -337,14 +393,22 @@ static void release_targets(struct run *run)
         target_free(&run->targets[i]);
 }
 
+/* Not done until it was read back, and known to PID 1 only when it is written down. */
 static int apply_cap(struct run *run, struct error *error)
 {
-    int r = cap_apply(run->tpm, run->pins->bank, run->pins->cap, NULL, error);
+    struct error written;
+    int r = run->tpm ? cap_apply(run->tpm, run->pins->bank, run->pins->cap, NULL, error) : 0, w = 0;
 
-    run->report->cap_done = !r;
-    if (r)
+    run->report->cap_done = run->cap.capped = run->tpm && !r;
+    if (run->tpm && !run->cap.answered)
+        run->cap.answered = run->cap.capped || cap_tpm_answers(run->tpm, run->pins);
+    if (run->request->run)
+        w = cap_record_write(run->request->run, cap_record_decide(&run->cap), &written);
+    if (!r && w)
+        *error = written;
+    if (r || w)
         show_error(run, "cap", error);
-    return r;
+    return r ? r : w;
 }
 
 static int first_failure(const struct run *run)
@@ -355,25 +419,37 @@ static int first_failure(const struct run *run)
     return 0;
 }
 
+/* The TPM, ready for use, and the PCRs. Success with run->tpm NULL has no TPM announced, which is told as an error all
+ * the same, for the volumes that want one. */
+static int start_tpm(struct run *run, struct error *error)
+{
+    int r = open_tpm(run, error);
+
+    run->cap.announced = r || run->tpm;
+    if (!run->cap.announced)
+        error_set(error, ERROR_TPM, "this machine has no TPM");
+    if (!r && run->tpm) {
+        r = observe(run, error);
+        run->cap.answered = !r;
+    }
+    if (r)
+        snprintf(run->report->tpm_error, sizeof(run->report->tpm_error), "%s", error->text);
+    return r;
+}
+
 static int run_all(struct run *run, struct error *error)
 {
     struct error pins_error, tpm_error, cap_error;
-    int p = read_pins(run, &pins_error), c = 0, t;
+    int p = cap_pins_read(run->request->pins_path, run->pins, &pins_error), c, t;
 
-    if (p)
+    if (p) /* damaged pins open nothing, but the cap is still owed */
         show_error(run, "pins", &pins_error);
     run->report->cap = run->pins->cap;
-    t = open_tpm(run, &tpm_error);
-    if (!t && !run->tpm)
-        error_set(&tpm_error, ERROR_TPM, "this machine has no TPM");
-    if (!t && run->tpm)
-        t = observe(run, &tpm_error);
-    if (t)
-        snprintf(run->report->tpm_error, sizeof(run->report->tpm_error), "%s", tpm_error.text);
+    run->cap = (struct cap_facts){ .pinned = p || run->pins->volume_count > 0, .whole_boot = true };
+    t = start_tpm(run, &tpm_error);
     unlock_volumes(run, t, &tpm_error);
     release_targets(run);
-    if (run->tpm)
-        c = apply_cap(run, &cap_error);
+    c = apply_cap(run, &cap_error);
     tpm_close(&run->tpm);
     if (c)
         *error = cap_error;
@@ -401,6 +477,10 @@ int unlock_all(const struct unlock_all_request *request, struct report *ret_repo
         .pins = pins,
         .deadline_ms = clock_now_ms() + request->wait_s * 1000ull,
     };
+    /* what an earlier net found out says nothing about what comes now */
+    r = request->run ? cap_record_write(request->run, CAP_OWED, error) : 0;
+    if (r)
+        return r;
     r = run_all(run, error);
     if (request->report_path && report_write(request->report_path, ret_report, &written))
         show_error(run, "report", &written);

@@ -1,7 +1,11 @@
 /*
  * What the initramfs does, in this order: wait a bounded time for the TPM and the pinned volumes; note the PCRs; all
- * TPM work that needs no PIN; ask, with the policy's number of tries; open each volume under its pinned name; cap;
- * report. Whatever cannot be opened is said with its reason and left to the distribution's own prompt.
+ * TPM work that needs no PIN; ask, with the policy's number of tries; open each volume under its pinned name, with the
+ * options of its crypttab entry; cap; report. Whatever cannot be opened is said with its reason and left to the
+ * distribution's own prompt: for good, since after the cap nothing can be unsealed. A volume that appears later than
+ * `wait_s` is opened by its passphrase.
+ *
+ * A TPM that is announced but silent: its volumes are left to the prompt too; cap-record.h has the rest.
  */
 #pragma once
 
@@ -10,6 +14,7 @@
 /* How it talks to the person; the program gives it, so that this folder needs to know no prompt. */
 struct unlock_ui {
     void (*show)(void *context, const char *line);
+    void (*detail)(void *context, const char *line); /* for who wants it verbose; may be NULL */
     int (*ask)(void *context, const char *prompt, struct secret *ret, struct error *error);
     void *context;
 };
@@ -18,6 +23,8 @@ struct unlock_all_request {
     const char *pins_path;   /* a missing file: no volume is pinned, the cap PCR is CAP_DEFAULT_PCR */
     const char *tcti;        /* NULL: /dev/tpm0 once the firmware's announcement is there, else /dev/tpmrm0 */
     const char *report_path; /* NULL: none is written */
+    const char *run;         /* folder of the cap's record (cap-record.h); NULL: none is kept */
+    const char *crypttab;    /* options of the mappings (crypttab.h); NULL: none */
     unsigned wait_s;         /* for devices to appear */
     bool test;               /* prove that they would open, activate nothing; the cap is done all the same */
     struct unlock_ui ui;

@@ -1,22 +1,29 @@
 /*
  * bootseal-unlock: the initramfs program.
  *
- *   bootseal-unlock --all [--pins FILE] [--report FILE] [--wait SECONDS] [--tcti CONF] [--test]
- *   bootseal-unlock --cap [--pins FILE] [--tcti CONF]
+ *   bootseal-unlock --all [--pins FILE] [--report FILE] [--run DIR] [--crypttab FILE] [--wait SECONDS] [--tcti CONF]
+ *   bootseal-unlock --cap [--pins FILE] [--run DIR] [--wait SECONDS] [--tcti CONF]
+ *   bootseal-unlock --check-root DIR [--pins FILE] [--run DIR] [--crypttab FILE]
+ *   bootseal-unlock --close all|sealed [--force] [--pins FILE] [--report FILE]
  *
  * Nothing is taken from the environment: unknown words of the kernel command line end up there.
+ *
+ * Whether a boot may go on is decided by PID 1 (initramfs/scripts/bootseal), since a script can be killed and its exit
+ * status is ignored. It reads two files in DIR, /run/bootseal:
+ *
+ *   cap    "done", "none" or "silent"; when --all is through, and when --cap is (protect/cap-record.h)
+ *   root   "checked", when --check-root found nothing to complain about (protect/check-root.h)
+ *
+ * A TPM that is announced but silent from the first command to the last has unsealed nothing, so no cap is possible and
+ * none is demanded: the distribution's passphrase prompt follows, and the boot goes on if the root that is mounted then
+ * lies on volumes that were opened there. Each net tries the cap again; there is no resume from hibernation, and no
+ * shell. A TPM that answers and whose cap fails stops the boot.
  */
-#include "ask/ask.h"
-#include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "protect/cap.h"
-#include "protect/tpm-device.h"
-#include "protect/unlock-all.h"
-
-#include "base/clock.h"
+#include "unlock/actions.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,21 +33,12 @@
 #define DEFAULT_WAIT_S 30
 #define LONGEST_WAIT_S 3600
 
-enum action { ACTION_NONE, ACTION_ALL, ACTION_CAP };
-
-struct arguments {
-    enum action action;
-    const char *pins_path;
-    const char *report_path;
-    const char *tcti;
-    unsigned wait_s;
-    bool test;
-    bool terminal; /* ask at the terminal that runs this, not at the console */
-};
-
 static const char usage[] =
-    "usage: bootseal-unlock --all [--pins FILE] [--report FILE] [--wait SECONDS] [--tcti CONF] [--test] [--terminal]\n"
-    "       bootseal-unlock --cap [--pins FILE] [--wait SECONDS] [--tcti CONF]\n"
+    "usage: bootseal-unlock --all [--pins FILE] [--report FILE] [--run DIR] [--crypttab FILE] [--wait SECONDS]\n"
+    "                       [--tcti CONF] [--test] [--terminal] [--verbose]\n"
+    "       bootseal-unlock --cap [--pins FILE] [--run DIR] [--wait SECONDS] [--tcti CONF]\n"
+    "       bootseal-unlock --check-root DIR [--pins FILE] [--run DIR] [--crypttab FILE]\n"
+    "       bootseal-unlock --close all|sealed [--force] [--pins FILE] [--report FILE]\n"
     "Opens the pinned volumes and ends this boot's right to unseal. For the initramfs; see bootseal-unlock(8).\n";
 
 static int parse_wait(const char *text, unsigned *ret, struct error *error)
@@ -55,98 +53,119 @@ static int parse_wait(const char *text, unsigned *ret, struct error *error)
     return 0;
 }
 
+static int parse_which(const char *text, enum close_which *ret, struct error *error)
+{
+    *ret = strcmp(text, "all") == 0 ? CLOSE_ALL : CLOSE_SEALED;
+    if (*ret == CLOSE_ALL || strcmp(text, "sealed") == 0)
+        return 0;
+    return error_set(error, ERROR_USAGE, "--close: \"%s\" is neither \"all\" nor \"sealed\"", text);
+}
+
+static int set_action(struct arguments *arguments, action *run, struct error *error)
+{
+    if (arguments->run)
+        return error_set(error, ERROR_USAGE, "only one of --all, --cap, --check-root and --close");
+    arguments->run = run;
+    return 0;
+}
+
+/* One option. Those that take nothing but a flag or a text are rows in parse(). */
+static int take_option(int code, const char *value, struct arguments *arguments, struct error *error)
+{
+    int r;
+
+    switch (code) {
+    case 'a':
+        return set_action(arguments, action_all, error);
+    case 'c':
+        return set_action(arguments, action_cap, error);
+    case 'k':
+        arguments->root = value;
+        return set_action(arguments, action_check_root, error);
+    case 'l':
+        r = parse_which(value, &arguments->which, error);
+        return r ? r : set_action(arguments, action_close, error);
+    default: /* 'w' */
+        return parse_wait(value, &arguments->wait_s, error);
+    }
+}
+
+static const char **text_slot(struct arguments *arguments, int code)
+{
+    const struct {
+        int code;
+        const char **slot;
+    } rows[] = {
+        { 'p', &arguments->pins_path },     { 'r', &arguments->report_path }, { 'd', &arguments->run_folder },
+        { 'b', &arguments->crypttab_path }, { 't', &arguments->tcti },
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].code == code)
+            return rows[i].slot;
+    return NULL;
+}
+
+static bool *flag_slot(struct arguments *arguments, int code)
+{
+    switch (code) {
+    case 'n':
+        return &arguments->test;
+    case 'y':
+        return &arguments->terminal;
+    case 'f':
+        return &arguments->force;
+    case 'v':
+        return &arguments->verbose;
+    default:
+        return NULL;
+    }
+}
+
 static int parse(int argc, char **argv, struct arguments *ret, struct error *error)
 {
     static const struct option options[] = {
-        { "all", no_argument, NULL, 'a' },        { "cap", no_argument, NULL, 'c' },
-        { "pins", required_argument, NULL, 'p' }, { "report", required_argument, NULL, 'r' },
-        { "wait", required_argument, NULL, 'w' }, { "tcti", required_argument, NULL, 't' },
-        { "test", no_argument, NULL, 'n' },       { "terminal", no_argument, NULL, 'y' },
-        { "help", no_argument, NULL, 'h' },       { 0 },
+        { "all", no_argument, NULL, 'a' },
+        { "cap", no_argument, NULL, 'c' },
+        { "check-root", required_argument, NULL, 'k' },
+        { "close", required_argument, NULL, 'l' },
+        { "pins", required_argument, NULL, 'p' },
+        { "report", required_argument, NULL, 'r' },
+        { "run", required_argument, NULL, 'd' },
+        { "crypttab", required_argument, NULL, 'b' },
+        { "wait", required_argument, NULL, 'w' },
+        { "tcti", required_argument, NULL, 't' },
+        { "test", no_argument, NULL, 'n' },
+        { "terminal", no_argument, NULL, 'y' },
+        { "force", no_argument, NULL, 'f' },
+        { "verbose", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },
+        { 0 },
     };
     int code, r = 0;
 
     *ret = (struct arguments){ .pins_path = PINS_PATH, .wait_s = DEFAULT_WAIT_S };
     opterr = 0;
     while (!r && (code = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (code) {
-        case 'a':
-            ret->action = ACTION_ALL;
-            break;
-        case 'c':
-            ret->action = ACTION_CAP;
-            break;
-        case 'p':
-            ret->pins_path = optarg;
-            break;
-        case 'r':
-            ret->report_path = optarg;
-            break;
-        case 'w':
-            r = parse_wait(optarg, &ret->wait_s, error);
-            break;
-        case 't':
-            ret->tcti = optarg;
-            break;
-        case 'n':
-            ret->test = true;
-            break;
-        case 'y':
-            ret->terminal = true;
-            break;
-        case 'h':
+        const char **text = text_slot(ret, code);
+        bool *flag = flag_slot(ret, code);
+
+        if (code == 'h') {
             fputs(usage, stdout);
             exit(0);
-        default:
-            r = error_set(error, ERROR_USAGE, "unknown or incomplete option \"%s\"", argv[optind - 1]);
         }
+        if (code == '?')
+            r = error_set(error, ERROR_USAGE, "unknown or incomplete option \"%s\"", argv[optind - 1]);
+        else if (text)
+            *text = optarg;
+        else if (flag)
+            *flag = true;
+        else
+            r = take_option(code, optarg, ret, error);
     }
-    if (!r && (ret->action == ACTION_NONE || optind < argc))
-        r = error_set(error, ERROR_USAGE, "--all or --cap is needed, and no arguments");
+    if (!r && (!ret->run || optind < argc))
+        r = error_set(error, ERROR_USAGE, "--all, --cap, --check-root or --close is needed, and no arguments");
     return r;
-}
-
-static void show(void *context, const char *line)
-{
-    ask_show(context, "bootseal: %s", line);
-}
-
-static int ask_pin(void *context, const char *prompt, struct secret *ret, struct error *error)
-{
-    return ask_secret(context, prompt, ret, error);
-}
-
-static int run_all(const struct arguments *arguments)
-{
-    cleanup(free_ptr) struct report *report = calloc(1, sizeof(*report));
-    struct ask_way way = arguments->terminal ? ask_way_terminal() : ask_way_initramfs();
-    const struct unlock_all_request request = {
-        .pins_path = arguments->pins_path,
-        .tcti = arguments->tcti,
-        .report_path = arguments->report_path,
-        .wait_s = arguments->wait_s,
-        .test = arguments->test,
-        .ui = { .show = show, .ask = ask_pin, .context = &way },
-    };
-    struct error error;
-
-    return report ? unlock_all(&request, report, &error) : ERROR_FAILED;
-}
-
-static int cap_now(const struct arguments *arguments, struct error *error)
-{
-    cleanup(free_ptr) struct pins *pins = calloc(1, sizeof(*pins));
-    cleanup(tpm_close) struct tpm *tpm = NULL;
-    int r = 0;
-
-    if (!pins)
-        return error_no_memory(error);
-    if (!file_exists(arguments->pins_path) || pins_read(arguments->pins_path, pins, error)) {
-        pins->bank = HASH_SHA256;
-        pins->cap = CAP_DEFAULT_PCR;
-    }
-    r = tpm_device_open(arguments->tcti, clock_now_ms() + arguments->wait_s * 1000ull, &tpm, error);
-    return r || !tpm ? r : cap_apply(tpm, pins->bank, pins->cap, NULL, error);
 }
 
 int main(int argc, char **argv)
@@ -162,7 +181,5 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return ERROR_USAGE;
     }
-    if (arguments.action == ACTION_ALL)
-        return run_all(&arguments);
-    return cap_now(&arguments, &error) ? log_error(&error) : 0;
+    return arguments.run(&arguments);
 }

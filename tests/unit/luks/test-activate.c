@@ -88,6 +88,27 @@ static void fails_with_a_wrong_passphrase(void **state)
     assert_non_null(strstr(error.text, file.path));
 }
 
+/* A header without its data: what was read of it stays, and the data's device must be there. */
+static void the_data_may_lie_elsewhere(void **state)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    struct volume_facts before, after;
+    struct luks_file data;
+    struct error error;
+
+    (void)state;
+    luks_file_make_plain(&data, 64 << 20); /* past where the header says that the data begins */
+    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_facts_read(volume, &before, &error), 0);
+    assert_int_equal(volume_set_data_device(volume, "/nonexistent", &error), ERROR_FAILED);
+    assert_non_null(strstr(error.text, "/nonexistent"));
+    if (volume_set_data_device(volume, data.path, &error))
+        fail_msg("%s", error.text);
+    assert_int_equal(volume_facts_read(volume, &after, &error), 0);
+    assert_memory_equal(&before.digest, &after.digest, sizeof(before.digest));
+    luks_file_remove(&data);
+}
+
 static void removing_what_is_not_there(void **state)
 {
     struct error error;
@@ -104,6 +125,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_an_edited_cipher, make_file, remove_file),
         cmocka_unit_test_setup_teardown(refuses_impossible_passphrases, make_file, remove_file),
         cmocka_unit_test_setup_teardown(fails_with_a_wrong_passphrase, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(the_data_may_lie_elsewhere, make_file, remove_file),
         cmocka_unit_test(removing_what_is_not_there),
     };
 

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "system-tree.h"
 
 #include <setjmp.h>
@@ -97,6 +98,110 @@ static void finds_the_folder(void **state)
     assert_string_equal(missing, "");
 }
 
+static void lists_the_mappings_of_one_volume(void **state)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 }, none = { 0 };
+    struct error error;
+
+    (void)state;
+    assert_int_equal(mapping_list(&tree.folders, UUID, &none, &error), 0);
+    assert_int_equal(none.count, 0);
+    system_tree_add(&tree, 0, "root", "CRYPT-LUKS2-" DIGITS "-root", "sda3");
+    system_tree_add(&tree, 1, "again", "CRYPT-LUKS2-" DIGITS "-other", "sda3"); /* renamed: it is that volume's */
+    system_tree_add(&tree, 2, "vg-data", "LVM-abcdef", "dm-0");
+    system_tree_add(&tree, 3, "data", "CRYPT-LUKS2-1" DIGITS "-data", "sdb1");
+    system_tree_add(&tree, 4, "old", "CRYPT-LUKS1-" DIGITS "-old", "sdb2");
+    assert_int_equal(mapping_list(&tree.folders, UUID, &names, &error), 0);
+    assert_int_equal(names.count, 2);
+    assert_true((strcmp(names.names[0], "root") == 0) != (strcmp(names.names[1], "root") == 0));
+    assert_true((strcmp(names.names[0], "again") == 0) != (strcmp(names.names[1], "again") == 0));
+}
+
+static void too_many_mappings_are_not_cut_short(void **state)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    char name[16], uuid[MAPPING_UUID_TEXT];
+    struct error error;
+
+    (void)state;
+    for (int i = 0; i <= MAPPINGS_MAX; i++) {
+        snprintf(name, sizeof(name), "m%d", i);
+        volume_mapping_uuid(name, UUID, uuid);
+        system_tree_add(&tree, i, name, uuid, NULL);
+    }
+    assert_int_equal(mapping_list(&tree.folders, UUID, &names, &error), ERROR_FAILED);
+}
+
+/* dm-<upper> lies on dm-<lower>. */
+static void put_on(int upper, int lower)
+{
+    char folder[160], path[200], target[160];
+    struct error error;
+
+    snprintf(folder, sizeof(folder), "%s/block/dm-%d/holders", tree.sysfs, lower);
+    assert_int_equal(file_make_folder(folder, 0755, &error), 0);
+    snprintf(path, sizeof(path), "%s/dm-%d", folder, upper);
+    snprintf(target, sizeof(target), "../../dm-%d", upper);
+    assert_int_equal(symlink(target, path), 0);
+}
+
+static void lists_what_lies_on_a_mapping(void **state)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    char folder[160];
+    struct error error;
+
+    (void)state;
+    system_tree_add(&tree, 0, "root", "CRYPT-LUKS2-" DIGITS "-root", "sda3");
+    system_tree_add(&tree, 1, "vg-root", "LVM-abc", NULL);
+    system_tree_add(&tree, 2, "inner", "CRYPT-PLAIN-inner", NULL);
+    system_tree_add(&tree, 3, "other", "LVM-def", NULL);
+    snprintf(folder, sizeof(folder), "%s/block/dm-0", tree.sysfs);
+    assert_int_equal(mapping_holders(folder, &names, &error), 0);
+    assert_int_equal(names.count, 0);
+    put_on(1, 0);
+    put_on(2, 1);
+    assert_int_equal(mapping_holders(folder, &names, &error), 0);
+    assert_int_equal(names.count, 2);
+    assert_string_equal(names.names[0], "inner");
+    assert_string_equal(names.names[1], "vg-root");
+}
+
+static void a_ring_of_mappings_comes_to_an_end(void **state)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    char folder[160];
+    struct error error;
+
+    (void)state;
+    system_tree_add(&tree, 0, "a", "LVM-a", NULL);
+    system_tree_add(&tree, 1, "b", "LVM-b", NULL);
+    put_on(0, 1);
+    put_on(1, 0);
+    snprintf(folder, sizeof(folder), "%s/block/dm-0", tree.sysfs);
+    assert_int_equal(mapping_holders(folder, &names, &error), ERROR_FAILED);
+}
+
+static void the_uuid_of_a_mapping(void **state)
+{
+    char uuid[MAPPING_UUID_TEXT];
+
+    (void)state;
+    volume_mapping_uuid("root", UUID, uuid);
+    assert_string_equal(uuid, "CRYPT-LUKS2-" DIGITS "-root");
+}
+
+static void closing_what_is_not_there(void **state)
+{
+    struct error error;
+    unsigned count = 7;
+
+    (void)state;
+    assert_int_equal(volume_mappings_close(UUID, false, &count, &error), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(volume_mappings_close(UUID, true, NULL, &error), 0);
+}
+
 static void the_real_system_has_no_such_name(void **state)
 {
     enum mapping_state found;
@@ -114,6 +219,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(ours_and_foreign, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(long_names, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(finds_the_folder, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(lists_the_mappings_of_one_volume, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(too_many_mappings_are_not_cut_short, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(lists_what_lies_on_a_mapping, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(a_ring_of_mappings_comes_to_an_end, make_tree, remove_tree),
+        cmocka_unit_test(the_uuid_of_a_mapping),
+        cmocka_unit_test(closing_what_is_not_there),
         cmocka_unit_test(the_real_system_has_no_such_name),
     };
 

@@ -1,0 +1,43 @@
+/*
+ * The root check: what is mounted as the root file system, and as /usr, lies on pinned volumes only. Without it the
+ * attacker's file system of the same UUID or volume group becomes the root beside the volumes that the TPM opened for
+ * him.
+ *
+ * Every way down from the file system to a disk must come by a mapping of a pinned volume: its dm UUID says that LUKS2
+ * made it of that UUID under the pinned name, the header that it lies on is the pinned one, and the kernel runs it just
+ * as that header says. It does not matter whether bootseal opened it or the distribution's passphrase prompt: nobody
+ * else makes mappings before the root is there. Without pins nothing is checked.
+ *
+ * What it does not see: a disk whose electronics show one header when the volume is opened and another one when it is
+ * looked at here. File systems that hide their devices (ZFS, overlays, network) do not pass.
+ */
+#pragma once
+
+#include "base/blockdev.h"
+#include "protect/pins.h"
+
+struct check_root_request {
+    const char *folder;    /* where the root is mounted */
+    const char *pins_path; /* none: nothing is pinned. Damaged ones, which opened nothing, count as none */
+    const char *crypttab;  /* tells where a header lies that is not with its data; NULL: nowhere */
+};
+
+/* ERROR_REFUSED tells which device under which file system is not covered, and why. */
+int check_root(const struct check_root_request *request, struct error *error);
+
+/* ---- the parts, for the unit tests ---- */
+
+/* Whether a mapping that claims to be of this pin really is. */
+typedef int (*check_root_verify)(void *context, const struct pinned_volume *pin, const char *dm_uuid,
+                                 struct error *error);
+
+struct check_root_devices {
+    const char *sysfs;
+    const struct pins *pins;
+    check_root_verify verify;
+    void *context;
+};
+
+/* One file system's devices. `what` names it in the error: "the root file system". */
+int check_root_covered(const struct check_root_devices *devices, const struct blockdev_list *list, const char *what,
+                       struct error *error);
