@@ -9,7 +9,9 @@
 
 QEMU runs the firmware (OVMF, with Secure Boot and Microsoft's keys unless told otherwise), swtpm is the
 TPM.  The TPM's state, the firmware's variables and the disks outlive a boot, as in a real machine.  With
-`direct` the kernel starts without OVMF and GRUB: the PCRs stay empty, but it saves half a minute.
+`direct` the firmware, without Secure Boot, starts a kernel from outside the disks: no shim and no GRUB, but a TPM that
+ACPI announces, and kernel, initrd and command line measured.  Where even that is not needed, `firmware=False` saves
+some seconds more; the PCRs then stay empty.
 
 There is no KVM where these tests run: everything is emulated, about thirty times slower than a real
 machine.  The timeouts are meant for that and for a neighbour who takes half of the processor.
@@ -46,6 +48,7 @@ COMMAND_SECONDS = 90
 POWER_OFF_SECONDS = 120
 QEMU_SECONDS = 20
 
+INITRAMFS_PROMPT = r"\(initramfs\) "
 PASSPHRASE_PROMPT = r"Please unlock disk {name}.*: "
 # Of a console that fills a screen, not what follows is wanted but what was seen.
 LOG_TAIL = 20_000
@@ -104,18 +107,21 @@ class Machine:
     """One machine: what it is made of, and the boot it is in."""
 
     def __init__(self, folder, disks, tpm_state=None, *, secure_boot=True, firmware_vars=None, direct=None,
-                 extra_arguments=(), bus="virtio-blk-pci", echo=False):
+                 firmware=True, keep_disks=True, extra_arguments=(), bus="virtio-blk-pci", echo=False):
         """FOLDER keeps logs, and what is not named: the TPM's state, the firmware's variables.
 
         DISKS: paths of raw images, the first one is booted.  TPM_STATE: folder of a (new or used) TPM.
-        DIRECT: an image.BootFiles, to boot without firmware.  BUS: QEMU's device for the disks.
+        DIRECT: an image.BootFiles, to boot without a boot loader; and without FIRMWARE too.  BUS: QEMU's device for
+        the disks.  KEEP_DISKS: whether what is written to them outlives the boot; if not, they need no copying.
         ECHO: show the console on stderr as the tests read it.
         """
         self.folder = Path(folder).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.disks = [Path(disk).absolute() for disk in disks]
         self.tpm = MachineTpm(tpm_state or self.folder / "tpm")
-        self.secure_boot = secure_boot
+        self.secure_boot = secure_boot and not direct
+        self.firmware = firmware
+        self.keep_disks = keep_disks
         self.firmware_vars = Path(firmware_vars or self.folder / "firmware-vars.fd").absolute()
         self.direct = direct
         self.extra_arguments = list(extra_arguments)
@@ -160,7 +166,7 @@ class Machine:
         """Switch on."""
         if self.running:
             raise RuntimeError("the machine is on already")
-        if not self.direct and not self.firmware_vars.exists():
+        if self.firmware and not self.firmware_vars.exists():
             shutil.copy(OVMF / FIRMWARE[self.secure_boot][1], self.firmware_vars)
         self.boots += 1
         # A folder of its own: a socket's name is 107 bytes at most.
@@ -189,10 +195,9 @@ class Machine:
 
     def _argv(self, console_fd: int, control_fd: int) -> list:
         """QEMU's command line."""
-        secure = self.secure_boot and not self.direct
         return [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-name", self.folder.name,
-            "-machine", f"q35,smm={'on' if secure else 'off'}", "-accel", "tcg,thread=multi",
+            "-machine", f"q35,smm={'on' if self.secure_boot else 'off'}", "-accel", "tcg,thread=multi",
             "-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none", "-vga", "std", "-nic", "none",
             "-chardev", f"socket,id=console,fd={console_fd},server=on,wait=on,logfile={self.console_log}",
             "-serial", "chardev:console",
@@ -200,7 +205,8 @@ class Machine:
             "-chardev", f"socket,id=tpm,path={self.tpm.control_socket}",
             "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0",
             "-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random",
-            *(self._direct_arguments() if self.direct else self._firmware_arguments()),
+            *(self._firmware_arguments() if self.firmware else []),
+            *(self._direct_arguments() if self.direct else []),
             *self._disk_arguments(), *self.extra_arguments,
         ]
 
@@ -216,10 +222,11 @@ class Machine:
 
     def _disk_arguments(self) -> list:
         arguments = []
+        fate = "off" if self.keep_disks else "on"
         for number, disk in enumerate(self.disks):
             # unsafe: what the guest has written survives QEMU's death in the page cache, and no more is asked.
             order = "" if self.direct else f",bootindex={number}"
-            arguments += ["-drive", f"if=none,id=disk{number},format=raw,cache=unsafe,file={disk}",
+            arguments += ["-drive", f"if=none,id=disk{number},format=raw,cache=unsafe,snapshot={fate},file={disk}",
                           "-device", f"{self.bus},drive=disk{number},serial=disk{number}{order}"]
         return arguments
 
@@ -268,6 +275,10 @@ class Machine:
         log = self.console_log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
         raise ConsoleError(f"{pattern!r} was not seen on the console, {reason}.  {self.console_log}:\n{log}")
 
+    def expect_or_timeout(self, pattern, timeout: float) -> int:
+        """0 when the console shows PATTERN in time, else 1."""
+        return self._console.expect([pattern, pexpect.TIMEOUT], timeout)
+
     @property
     def match(self):
         """The match of the latest expect()."""
@@ -287,10 +298,25 @@ class Machine:
         codes = [{"type": "qcode", "data": key} for key in keys.split("-")]
         self.qmp.command("send-key", keys=codes)
 
+    def type_keys(self, text: str) -> None:
+        """Type digits, and Enter, at the machine's keyboard."""
+        for key in [*text, "ret"]:
+            self.send_key(key)
+
+    def plug(self, disk, device: str, name: str = "late", **properties) -> None:
+        """Plug a disk into the running machine, as QEMU's device DEVICE.  What is written to it goes with the boot."""
+        self.qmp.command("human-monitor-command", **{
+            "command-line": f"drive_add 0 if=none,id={name},format=raw,snapshot=on,file={Path(disk).absolute()}"})
+        self.qmp.command("device_add", driver=device, id=f"{name}-device", drive=name, **properties)
+
     def enter_passphrase(self, layout, passphrase=None) -> None:
         """Wait for Debian's own prompt for the image's volume and answer it."""
-        self.expect(PASSPHRASE_PROMPT.format(name=re.escape(layout.volume_name)))
-        self.send((layout.passphrase if passphrase is None else passphrase).decode("utf-8"))
+        self.answer_prompt(layout.volume_name, layout.passphrase if passphrase is None else passphrase)
+
+    def answer_prompt(self, volume_name: str, passphrase: bytes) -> None:
+        """Wait for Debian's own prompt for a volume and answer it."""
+        self.expect(PASSPHRASE_PROMPT.format(name=re.escape(volume_name)))
+        self.send(passphrase.decode("utf-8"))
 
     def wait_shell(self, timeout: float = BOOT_SECONDS) -> None:
         """Wait for the root shell that logs itself in."""
@@ -311,6 +337,19 @@ class Machine:
         output, status = self.before.replace("\r\n", "\n"), int(self.match[1])
         self.expect(re.escape(PROMPT), timeout)
         return status, output
+
+    def wait_initramfs_shell(self, timeout: float = BOOT_SECONDS) -> None:
+        """Wait for the shell that initramfs-tools starts when it cannot go on, or is told to break."""
+        self.expect(INITRAMFS_PROMPT, timeout)
+
+    def run_initramfs(self, command: str, timeout: float = COMMAND_SECONDS) -> str:
+        """Run a short command in the initramfs' shell; what it printed."""
+        self.send(f"echo '<''output'; {command}; echo '>''status'")
+        self.expect(r"<output\r?\n", timeout)
+        self.expect(r">status\r?\n", timeout)
+        output = self.before.replace("\r\n", "\n")
+        self.expect(INITRAMFS_PROMPT, timeout)
+        return output
 
     def check(self, command: str, timeout: float = COMMAND_SECONDS) -> str:
         """Run a command that must succeed; what it printed."""

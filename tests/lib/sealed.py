@@ -47,7 +47,12 @@ def log_in_by_passphrase(machine, layout) -> str:
 
 def enter_pin(machine, layout, pin: str = PIN) -> str:
     """Wait for bootseal's prompt and type the PIN; what was shown before the prompt."""
-    machine.expect(rf"PIN for {re.escape(layout.volume_name)} \(\d+ tr(y|ies) left\): ")
+    return answer_pin_prompt(machine, layout.volume_name, pin)
+
+
+def answer_pin_prompt(machine, names: str, pin: str = PIN) -> str:
+    """Wait for bootseal's prompt for a volume, or several as it lists them, and type the PIN; what was shown before."""
+    machine.expect(pin_prompt(names))
     shown = machine.before
     machine.send(pin)
     return shown
@@ -57,6 +62,26 @@ def write_secrets(machine, layout) -> None:
     """PIN and passphrase as files in memory: commands in these tests have no terminal."""
     machine.write_file("/run/pin", PIN.encode())
     machine.write_file("/run/passphrase", layout.passphrase)
+
+
+def pin_prompt(names: str) -> str:
+    """bootseal's prompt, as a regular expression."""
+    return rf"PIN for {re.escape(names)} \(\d+ tr(y|ies) left\): "
+
+
+def boot_by_pin(machine, names: str) -> None:
+    """From the prompt for the volumes NAMES to a root shell, with no other question."""
+    shown = answer_pin_prompt(machine, names)
+    assert "Please unlock disk" not in shown, shown
+    machine.wait_shell()
+    assert "PIN for" not in machine.before and "Please unlock disk" not in machine.before, machine.before
+
+
+def expect_stop(machine) -> str:
+    """Wait until the boot is stopped and the machine off (it must not restart: QEMU's -no-reboot); the reason."""
+    machine.expect(r"bootseal: the boot is stopped: ([^\r\n]*)")
+    machine.wait_off()
+    return machine.console_log.read_text(encoding="utf-8", errors="replace")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 With `pytest -s` the machines' consoles are shown as the tests read them.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,8 +12,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
 import debian  # noqa: E402
+import layouts  # noqa: E402
 from image import Layout, make_image  # noqa: E402
 from machine import Machine  # noqa: E402
+from sealed import install  # noqa: E402
+
+BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
+
+
+def pytest_configure(config):
+    """FULL marks what only `tests/run full` has time for."""
+    config.addinivalue_line("markers", "full: one of many alike, or slow; not in the everyday run")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,6 +77,47 @@ def make_machine(tmp_path, pytestconfig):
         machine = Machine(tmp_path / f"machine-{len(machines)}", [image.path], **options)
         machines.append(machine)
         return machine
+
+    yield make
+    for machine in machines:
+        machine.kill()
+
+
+@pytest.fixture(scope="session")
+def sealed_layout(tmp_path_factory, progress):
+    """sealed_layout(plan): the machine of a layout, see layouts.py; made once per run and never changed."""
+    folder = tmp_path_factory.mktemp("layouts")
+    systems, sealed = {}, {}
+
+    def get(plan):
+        if plan.packages not in systems:
+            system = layouts.SystemTree(folder / f"system-{len(systems)}", install(BUILD), plan.packages)
+            systems[plan.packages] = system.__enter__()
+        if plan.name not in sealed:
+            sealed[plan.name] = layouts.seal(plan, systems[plan.packages], folder / plan.name)
+        if sealed[plan.name].plan != plan:
+            raise ValueError(f"two layouts have the name {plan.name}")
+        return sealed[plan.name]
+
+    yield get
+    for layout in sealed.values():
+        layout.remove()
+    for system in systems.values():
+        system.__exit__(None, None, None)
+
+
+@pytest.fixture
+def layout_machine(tmp_path, pytestconfig):
+    """layout_machine(sealed, **options): a machine like a sealed one, with that one's TPM and, unless told otherwise,
+    its disks, on which nothing is kept."""
+    machines = []
+
+    def make(sealed, disks=None, boot=None, **options):
+        options = {"echo": pytestconfig.getoption("capture") == "no", "keep_disks": False, **options}
+        number = len(machines)
+        machines.append(Machine(tmp_path / f"machine-{number}", sealed.disks if disks is None else disks,
+                                sealed.copy_tpm(tmp_path / f"tpm-{number}"), direct=boot or sealed.boot, **options))
+        return machines[-1]
 
     yield make
     for machine in machines:
