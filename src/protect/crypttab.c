@@ -102,7 +102,7 @@ static const char *plain_uuid(char *text)
     return text;
 }
 
-static bool means_pin(const struct line *line, const struct pinned_volume *pin)
+static bool means_volume(const struct line *line, const char *device, const char *uuid)
 {
     static const char by_uuid[] = "/dev/disk/by-uuid/";
     char source[CRYPTTAB_PATH_MAX + 1];
@@ -110,10 +110,10 @@ static bool means_pin(const struct line *line, const struct pinned_volume *pin)
     if (!decode(line->source, source, sizeof(source)))
         return false;
     if (strncmp(source, "UUID=", 5) == 0)
-        return strcasecmp(plain_uuid(source + 5), pin->uuid) == 0;
+        return strcasecmp(plain_uuid(source + 5), uuid) == 0;
     if (strncmp(source, by_uuid, sizeof(by_uuid) - 1) == 0)
-        return strcasecmp(source + sizeof(by_uuid) - 1, pin->uuid) == 0;
-    return strcmp(source, pin->device) == 0;
+        return strcasecmp(source + sizeof(by_uuid) - 1, uuid) == 0;
+    return strcmp(source, device) == 0;
 }
 
 static bool find_line(const char *text, const struct pinned_volume *pin, struct line *ret)
@@ -125,7 +125,7 @@ static bool find_line(const char *text, const struct pinned_volume *pin, struct 
             return true;
     p = text;
     while (next_line(&p, ret))
-        if (means_pin(ret, pin))
+        if (means_volume(ret, pin->device, pin->uuid))
             return true;
     return false;
 }
@@ -241,4 +241,20 @@ int crypttab_read(const char *path, const struct pinned_volume *pin, struct cryp
     if (!file_exists(path) || file_read(path, CRYPTTAB_MAX_BYTES, &text, NULL, &ignored))
         return 0;
     return crypttab_parse(text, pin, ret, error);
+}
+
+bool crypttab_name(const char *path, const char *device, const char *uuid, char *ret, size_t size)
+{
+    cleanup(free_ptr) char *text = NULL;
+    const char *p;
+    struct line line;
+    struct error ignored;
+
+    if (!file_exists(path) || file_read(path, CRYPTTAB_MAX_BYTES, &text, NULL, &ignored))
+        return false;
+    p = text;
+    while (next_line(&p, &line))
+        if (means_volume(&line, device, uuid) && decode(line.name, ret, size) && ret[0])
+            return true;
+    return false;
 }

@@ -46,3 +46,7 @@ int crypttab_parse(const char *text, const struct pinned_volume *pin, struct cry
 
 /* The same from a file; one that is not there, or is larger than CRYPTTAB_MAX_BYTES, has no entry. */
 int crypttab_read(const char *path, const struct pinned_volume *pin, struct crypttab_entry *ret, struct error *error);
+
+/* The name that the file's first entry for this volume has: by UUID, or by path. False when it has none, or one that is
+ * longer than size - 1 or cannot be read. */
+bool crypttab_name(const char *path, const char *device, const char *uuid, char *ret, size_t size);

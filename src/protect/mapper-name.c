@@ -1,4 +1,5 @@
 #include "protect/mapper-name.h"
+#include "protect/crypttab.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -9,7 +10,6 @@
 #include <sys/sysmacros.h>
 
 #define CRYPTTAB "/etc/crypttab"
-#define CRYPTTAB_MAX_BYTES (256 * 1024)
 #define SYSFS_LINE_MAX 512
 
 static void close_folder(DIR **folder)
@@ -62,47 +62,23 @@ static bool find_active(const char *device, char *ret, size_t size)
     return false;
 }
 
-static bool names_volume(const char *source, const char *device, const char *uuid)
+static bool is_mapper_name(const char *name, size_t size)
 {
-    if (strncmp(source, "UUID=", 5) == 0)
-        return strcmp(source + 5, uuid) == 0;
-    if (strncmp(source, "/dev/disk/by-uuid/", 18) == 0)
-        return strcmp(source + 18, uuid) == 0;
-    return strcmp(source, device) == 0;
-}
-
-static bool find_in_crypttab(const char *device, const char *uuid, char *ret, size_t size)
-{
-    cleanup(free_ptr) char *text = NULL;
-    struct error ignored;
-    char *lines, *line;
-
-    if (!file_exists(CRYPTTAB) || file_read(CRYPTTAB, CRYPTTAB_MAX_BYTES, &text, NULL, &ignored))
-        return false;
-    lines = text;
-    while ((line = strsep(&lines, "\n"))) {
-        char *words = NULL, *name = strtok_r(line, " \t", &words), *source = strtok_r(NULL, " \t", &words);
-
-        if (name && source && name[0] != '#' && names_volume(source, device, uuid) && strlen(name) < size) {
-            strcpy(ret, name);
-            return true;
-        }
-    }
-    return false;
+    return name[0] && strlen(name) < size && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 int mapper_name_find(const char *device, const char *uuid, const char *wanted, char *ret, size_t size,
                      struct error *error)
 {
     if (wanted) {
-        if (!wanted[0] || strlen(wanted) >= size || strchr(wanted, '/') || strcmp(wanted, ".") == 0 ||
-            strcmp(wanted, "..") == 0)
+        if (!is_mapper_name(wanted, size))
             return error_set(error, ERROR_USAGE, "\"%s\" cannot be a /dev/mapper name: 1 to %zu bytes, no slash",
                              wanted, size - 1);
         strcpy(ret, wanted);
         return 0;
     }
-    if (!find_active(device, ret, size) && !find_in_crypttab(device, uuid, ret, size))
+    if (!find_active(device, ret, size) &&
+        (!crypttab_name(CRYPTTAB, device, uuid, ret, size) || !is_mapper_name(ret, size)))
         snprintf(ret, size, "luks-%s", uuid);
     return 0;
 }

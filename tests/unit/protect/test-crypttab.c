@@ -209,6 +209,35 @@ static void files(void **state)
     assert_false(entry.found);
 }
 
+static void expect_name(const char *text, const char *device, const char *expected)
+{
+    char path[] = "/tmp/test-crypttab-XXXXXX", name[16] = "";
+    struct error error;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(file_write(path, text, strlen(text), 0600, &error), 0);
+    assert_int_equal(crypttab_name(path, device, UUID, name, sizeof(name)), expected != NULL);
+    if (expected)
+        assert_string_equal(name, expected);
+    unlink(path);
+    assert_false(crypttab_name(path, device, UUID, name, sizeof(name)));
+}
+
+static void the_name_of_a_volume(void **state)
+{
+    (void)state;
+    expect_name("# c\nother /dev/sdb none luks\nroot UUID=\"" UUID "\" none luks\nagain UUID=" UUID " none\n",
+                "/dev/sda", "root");
+    expect_name("my\\040root\t/dev/sda none luks\n", "/dev/sda", "my root");
+    expect_name("root /dev/sda none luks\n", "/dev/sdb", NULL);
+    expect_name("root /dev/sda\n", "/dev/sda", NULL); /* two fields are no entry */
+    expect_name("a-name-longer-than-15 /dev/sda none\nshort /dev/sda none\n", "/dev/sda", "short");
+    expect_name("bad\\9 /dev/sda none\n", "/dev/sda", NULL);
+    expect_name("", "/dev/sda", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +252,7 @@ int main(void)
         cmocka_unit_test(fields_that_are_too_long),
         cmocka_unit_test(any_bytes_come_to_an_end),
         cmocka_unit_test(files),
+        cmocka_unit_test(the_name_of_a_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,10 +2,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "bus-tap.h"
 #include "machine.h"
 #include "protect/cap.h"
 #include "protect/leftover.h"
 #include "tpm/approval-index.h"
+
+#include <tss2/tss2_tpm2_types.h>
 
 static void expect_refused(const struct enroll_request *request, const char *pin, enum error_kind kind,
                            const char *part)
@@ -207,6 +210,26 @@ static void test_inactive_bank(void **state)
     expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "bank sha256 is not active");
 }
 
+/* TPM 2.0 before revision 1.38. Refused before anything is made, in the TPM or on the volume. */
+static void test_tpm_without_policy_authorize_nv(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    struct error error;
+
+    bus_tap(machine->tpm);
+    bus_tap_hide_command(TPM2_CC_PolicyAuthorizeNV);
+    assert_error(machine_try_enroll(&request, MACHINE_PIN, NULL, &error), &error, ERROR_TPM, "TPM2_PolicyAuthorizeNV");
+    assert_non_null(strstr(error.remedy, "update the TPM's firmware"));
+    assert_int_equal(machine_handles(machine), 0);
+    assert_int_equal(machine_keyslots(machine, 0), 1);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PENDING), 0);
+    for (size_t i = 0; i < bus_tap_count(); i++)
+        assert_int_equal(bus_tap_command(i), TPM2_CC_GetCapability);
+    bus_tap_hide_command(0);
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, NULL, &error), &error);
+}
+
 static void test_long_label(void **state)
 {
     struct machine *machine = *state;
@@ -333,6 +356,7 @@ int main(void)
         enrolled_test(test_another_policy),
         machine_test(test_boot_states_that_do_not_count),
         machine_test(test_inactive_bank),
+        machine_test(test_tpm_without_policy_authorize_nv),
         machine_test(test_long_label),
         enrolled_test(test_rolled_back),
         machine_test(test_first_rolled_back),

@@ -21,6 +21,7 @@ static struct {
     unsigned refusals_left;
     uint32_t spoiled;
     size_t spoil_from_end;
+    uint32_t hidden;
     bool answering;
 } tap;
 
@@ -80,6 +81,18 @@ static TSS2_RC answer(size_t *size, uint8_t *response)
     return TSS2_RC_SUCCESS;
 }
 
+/* TPM2_GetCapability's answer with one command's attributes: header, moreData, capability, count, attributes. Part 3,
+ * 30.2. */
+static void hide_command(uint8_t *response, size_t size)
+{
+    const size_t capability = HEADER_BYTES + 1, count = capability + 4, attributes = count + 4;
+
+    if (!tap.hidden || size != attributes + 4 || number_at(response + capability) != TPM2_CAP_COMMANDS)
+        return;
+    if ((number_at(response + attributes) & TPMA_CC_COMMANDINDEX_MASK) == tap.hidden)
+        response[attributes + 3]++;
+}
+
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response, int32_t timeout)
 {
     TSS2_RC rc;
@@ -94,6 +107,8 @@ static TSS2_RC receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response,
         response[*size - tap.spoil_from_end] ^= 1;
         tap.spoiled = 0;
     }
+    if (tap.commands[tap.count - 1] == TPM2_CC_GetCapability)
+        hide_command(response, *size);
     count_answer(response);
     return rc;
 }
@@ -145,4 +160,9 @@ void bus_tap_spoil(uint32_t command, size_t from_end)
 {
     tap.spoiled = command;
     tap.spoil_from_end = from_end;
+}
+
+void bus_tap_hide_command(uint32_t command)
+{
+    tap.hidden = command;
 }

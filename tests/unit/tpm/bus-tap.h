@@ -32,3 +32,6 @@ void bus_tap_refuse(uint32_t command, uint32_t response_code, unsigned times);
 
 /* Turns a bit of the next answer to this command, `from_end` bytes before its end. */
 void bus_tap_spoil(uint32_t command, size_t from_end);
+
+/* Says, when asked whether it has this command, what a TPM without it says: the next one that it has. */
+void bus_tap_hide_command(uint32_t command);

@@ -101,6 +101,18 @@ static void test_identity(void **state)
     assert_true(identity.has_policy_authorize_nv);
 }
 
+static void test_identity_of_an_older_tpm(void **state)
+{
+    struct bench *bench = *state;
+    struct tpm_identity identity;
+    struct error error;
+
+    bus_tap(bench->tpm);
+    bus_tap_hide_command(TPM2_CC_PolicyAuthorizeNV);
+    bench_ok(tpm_identity_read(bench->tpm, &identity, &error), &error);
+    assert_false(identity.has_policy_authorize_nv);
+}
+
 /* A TPM that answers less than it was asked for must not be taken for one without a lockout. */
 static void test_failure_is_told(void **state)
 {
@@ -131,9 +143,10 @@ static void test_handles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        bench_test(test_fresh_tpm), bench_test(test_tells_what_was_set), bench_test(test_orderly),
-        bench_test(test_clock),     bench_test(test_identity),           bench_test(test_failure_is_told),
-        bench_test(test_handles),
+        bench_test(test_fresh_tpm),       bench_test(test_tells_what_was_set),
+        bench_test(test_orderly),         bench_test(test_clock),
+        bench_test(test_identity),        bench_test(test_identity_of_an_older_tpm),
+        bench_test(test_failure_is_told), bench_test(test_handles),
     };
 
     return cmocka_run_group_tests_name("state", tests, NULL, NULL);
