@@ -132,24 +132,42 @@ int volume_deactivate(const char *name, struct error *error)
     return deactivate(name, error);
 }
 
-/* Each one is tried, whatever became of the others. */
-int volume_mappings_close(const char *uuid, bool force, unsigned *ret_count, struct error *error)
+/* Closes what can be closed now. What is left may lie below it. */
+static int close_some(struct mapping_names *names, bool force, unsigned *ret_count, struct error *error)
 {
-    cleanup(mapping_names_free) struct mapping_names names = { 0 };
     struct error one;
-    int r = mapping_list(&system_folders, uuid, &names, error);
+    int r = 0;
 
-    if (ret_count)
-        *ret_count = 0;
-    for (size_t i = 0; i < names.count; i++) {
-        int failed = (force ? deactivate_by_force : deactivate)(names.names[i], &one);
+    *ret_count = 0;
+    for (size_t i = names->count; i-- > 0;) {
+        int failed = (force ? deactivate_by_force : deactivate)(names->names[i], &one);
 
-        if (!failed && ret_count)
-            (*ret_count)++;
         if (failed && !r) {
             *error = one;
             r = failed;
         }
+        if (!failed) {
+            free(names->names[i]);
+            names->names[i] = names->names[--names->count];
+            (*ret_count)++;
+        }
     }
+    return r;
+}
+
+/* Each one is tried, whatever became of the others. */
+int volume_mappings_close(const char *uuid, bool force, unsigned *ret_count, struct error *error)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    unsigned total = 0, count = 0;
+    int r = mapping_list(&system_folders, uuid, &names, error);
+
+    if (!r)
+        do {
+            r = close_some(&names, force, &count, error);
+            total += count;
+        } while (r && count > 0);
+    if (ret_count)
+        *ret_count = total;
     return r;
 }

@@ -103,7 +103,7 @@ struct mapping_names {
 };
 void mapping_names_free(struct mapping_names *names);
 
-/* The names of all mappings that LUKS2 made of the volume with this UUID. */
+/* The names of all mappings that LUKS2 made of the volume with this UUID; NULL: of all that encrypt. */
 int mapping_list(const struct system_folders *folders, const char *uuid, struct mapping_names *ret,
                  struct error *error);
 

@@ -123,7 +123,7 @@ static int add_name(struct mapping_names *names, const char *folder, const char 
     if (strncmp(uuid, prefix, strlen(prefix)) != 0)
         return 0;
     if (names->count == MAPPINGS_MAX)
-        return error_set(error, ERROR_FAILED, "more than %d mappings of one volume", MAPPINGS_MAX);
+        return error_set(error, ERROR_FAILED, "more than %d mappings to close", MAPPINGS_MAX);
     names->names[names->count] = mapping_attribute(folder, "name");
     return names->names[names->count++] ? 0 : error_no_memory(error);
 }
@@ -132,11 +132,12 @@ int mapping_list(const struct system_folders *folders, const char *uuid, struct 
 {
     cleanup(free_ptr) char *pattern = NULL;
     cleanup(globfree) glob_t found = { 0 };
-    char prefix[PREFIX_TEXT];
+    char prefix[PREFIX_TEXT] = "CRYPT-";
     int code, r = 0;
 
     ret->count = 0;
-    format_prefix(uuid, prefix);
+    if (uuid)
+        format_prefix(uuid, prefix);
     if (asprintf(&pattern, "%s/block/dm-*", folders->sysfs) < 0) {
         pattern = NULL;
         return error_no_memory(error);

@@ -129,7 +129,8 @@ int volume_mapping_state(const char *name, const char *uuid, enum mapping_state 
 void volume_mapping_uuid(const char *name, const char *uuid, char ret[MAPPING_UUID_TEXT]);
 
 /*
- * Removes every mapping of the volume with this UUID, whatever its name. One that is in use is ERROR_FAILED. With
+ * Removes every mapping of the volume with this UUID, whatever its name, or with NULL every mapping that libcryptsetup
+ * made, of whatever kind. One that is in use is ERROR_FAILED. With
  * `force` the mappings that lie on it (logical volumes) are removed first, and if it is in use even so, it is cut off:
  * it stays there, the key is gone from the kernel, and each read of it fails.
  * `ret_count`, which may be NULL, becomes the number of mappings that were closed.

@@ -4,9 +4,11 @@
 #include "base/file.h"
 #include "protect/crypttab.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define UEVENT_MAX_BYTES 4096
 #define DEVICE_NAME_TEXT 64
@@ -154,10 +156,37 @@ static int check_folder(const struct check_root_devices *devices, const char *fo
     return r ? r : check_root_covered(devices, &list, what, error);
 }
 
-int check_root(const struct check_root_request *request, struct error *error)
+static int check_file_systems(const struct check_root_devices *devices, const char *folder, struct error *error)
+{
+    cleanup(free_ptr) char *usr = file_path(folder, "usr");
+    int r;
+
+    if (!usr)
+        return error_no_memory(error);
+    r = check_folder(devices, folder, "the root file system", error);
+    if (!r && is_mounted_apart(folder, usr))
+        r = check_folder(devices, usr, "/usr", error);
+    return r;
+}
+
+static int check_device(const struct check_root_devices *devices, const char *device, struct error *error)
+{
+    struct blockdev_list list = { .count = 1 };
+    struct stat status;
+
+    if (stat(device, &status) < 0)
+        return error_errno(error, errno, "cannot look at the device \"%s\" to resume from", device);
+    if (!S_ISBLK(status.st_mode))
+        return error_set(error, ERROR_REFUSED, "\"%s\" to resume from is not a block device", device);
+    list.devices[0] = (struct blockdev){ major(status.st_rdev), minor(status.st_rdev) };
+    return check_root_covered(devices, &list, "the device to resume from", error);
+}
+
+typedef int check(const struct check_root_devices *devices, const char *path, struct error *error);
+
+static int check_by_pins(const struct check_root_request *request, check *run, const char *path, struct error *error)
 {
     cleanup(free_ptr) struct pins *pins = calloc(1, sizeof(*pins));
-    cleanup(free_ptr) char *usr = file_path(request->folder, "usr");
     const struct check_root_devices devices = {
         .sysfs = BLOCKDEV_SYSFS,
         .pins = pins,
@@ -165,14 +194,20 @@ int check_root(const struct check_root_request *request, struct error *error)
         .context = (void *)request,
     };
     struct error ignored;
-    int r;
 
-    if (!pins || !usr)
+    if (!pins)
         return error_no_memory(error);
     if (!file_exists(request->pins_path) || pins_read(request->pins_path, pins, &ignored) || pins->volume_count == 0)
         return 0;
-    r = check_folder(&devices, request->folder, "the root file system", error);
-    if (!r && is_mounted_apart(request->folder, usr))
-        r = check_folder(&devices, usr, "/usr", error);
-    return r;
+    return run(&devices, path, error);
+}
+
+int check_root(const struct check_root_request *request, const char *folder, struct error *error)
+{
+    return check_by_pins(request, check_file_systems, folder, error);
+}
+
+int check_resume(const struct check_root_request *request, const char *device, struct error *error)
+{
+    return check_by_pins(request, check_device, device, error);
 }

@@ -8,6 +8,9 @@
  * as that header says. It does not matter whether bootseal opened it or the distribution's passphrase prompt: nobody
  * else makes mappings before the root is there. Without pins nothing is checked.
  *
+ * The same is asked of the device that a hibernated system is to be resumed from: an image of the attacker's would run
+ * in a memory where the keys of the opened volumes still lie.
+ *
  * What it does not see: a disk whose electronics show one header when the volume is opened and another one when it is
  * looked at here. File systems that hide their devices (ZFS, overlays, network) do not pass.
  */
@@ -17,13 +20,16 @@
 #include "protect/pins.h"
 
 struct check_root_request {
-    const char *folder;    /* where the root is mounted */
     const char *pins_path; /* none: nothing is pinned. Damaged ones, which opened nothing, count as none */
     const char *crypttab;  /* tells where a header lies that is not with its data; NULL: nowhere */
 };
 
-/* ERROR_REFUSED tells which device under which file system is not covered, and why. */
-int check_root(const struct check_root_request *request, struct error *error);
+/* FOLDER is where the root is mounted. ERROR_REFUSED tells which device under which file system is not covered, and
+ * why. */
+int check_root(const struct check_root_request *request, const char *folder, struct error *error);
+
+/* DEVICE is the path of the block device that has the image. */
+int check_resume(const struct check_root_request *request, const char *device, struct error *error);
 
 /* ---- the parts, for the unit tests ---- */
 

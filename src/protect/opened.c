@@ -15,7 +15,7 @@ static bool is_cleared(const struct report *report, const struct pinned_volume *
     return false;
 }
 
-static int close_pinned(const struct close_request *request, const struct pins *pins, const struct report *report,
+static int close_sealed(const struct close_request *request, const struct pins *pins, const struct report *report,
                         unsigned *ret_count, struct error *error)
 {
     struct error one;
@@ -26,7 +26,7 @@ static int close_pinned(const struct close_request *request, const struct pins *
         unsigned count;
         int failed;
 
-        if (request->which == CLOSE_SEALED && is_cleared(report, &pins->volumes[i]))
+        if (is_cleared(report, &pins->volumes[i]))
             continue;
         failed = volume_mappings_close(pins->volumes[i].uuid, request->force, &count, &one);
         *ret_count += count;
@@ -47,10 +47,11 @@ int close_opened(const struct close_request *request, unsigned *ret_count, struc
     *ret_count = 0;
     if (!pins || !report)
         return error_no_memory(error);
+    if (request->which == CLOSE_ALL)
+        return volume_mappings_close(NULL, request->force, ret_count, error);
     if (!file_exists(request->pins_path) || pins_read(request->pins_path, pins, &ignored))
         return 0;
-    if (request->which == CLOSE_SEALED && request->report_path &&
-        report_read_opened(request->report_path, report, &ignored))
+    if (request->report_path && report_read_opened(request->report_path, report, &ignored))
         report->volume_count = 0; /* of a damaged report nothing counts */
-    return close_pinned(request, pins, report, ret_count, error);
+    return close_sealed(request, pins, report, ret_count, error);
 }

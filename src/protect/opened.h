@@ -1,20 +1,20 @@
 /*
- * Closing what this boot opened. Two callers: a boot that is stopped closes every pinned volume, whoever opened it; and
- * no shell is started beside a volume that the TPM opened, while one that a passphrase opened may stay: whoever typed
- * it may have the shell.
+ * Closing what this boot opened. Two callers: a boot that is stopped closes every volume, whoever opened it; and no
+ * shell is started beside a volume that the TPM opened, while one that a passphrase opened may stay: whoever typed it
+ * may have the shell.
  */
 #pragma once
 
 #include "protect/pins.h"
 
 enum close_which {
-    CLOSE_ALL,    /* every mapping of a pinned volume */
+    CLOSE_ALL,    /* every mapping that encrypts, pinned or not, with or without pins */
     CLOSE_SEALED, /* those that the TPM opened, by the report; all of them when there is no report of this boot */
 };
 
 struct close_request {
     enum close_which which;
-    const char *pins_path;   /* no pins, or damaged ones: bootseal opened nothing */
+    const char *pins_path;   /* no pins, or damaged ones: the TPM opened nothing */
     const char *report_path; /* NULL: there is none */
     bool force;              /* what is in use is cut off: see volume_mappings_close() */
 };

@@ -91,19 +91,28 @@ static int record_root(const char *run_folder, struct error *error)
     return r ? r : file_write(path, ROOT_RECORD, strlen(ROOT_RECORD), 0600, error);
 }
 
+static struct check_root_request check_request(const struct arguments *arguments)
+{
+    return (struct check_root_request){ .pins_path = arguments->pins_path, .crypttab = arguments->crypttab_path };
+}
+
 int action_check_root(const struct arguments *arguments)
 {
-    const struct check_root_request request = {
-        .folder = arguments->root,
-        .pins_path = arguments->pins_path,
-        .crypttab = arguments->crypttab_path,
-    };
+    const struct check_root_request request = check_request(arguments);
     struct error error;
-    int r = check_root(&request, &error);
+    int r = check_root(&request, arguments->checked, &error);
 
     if (!r && arguments->run_folder)
         r = record_root(arguments->run_folder, &error);
     return r ? tell(arguments, &error) : 0;
+}
+
+int action_check_resume(const struct arguments *arguments)
+{
+    const struct check_root_request request = check_request(arguments);
+    struct error error;
+
+    return check_resume(&request, arguments->checked, &error) ? tell(arguments, &error) : 0;
 }
 
 int action_close(const struct arguments *arguments)

@@ -12,7 +12,7 @@ typedef int action(const struct arguments *arguments);
 
 struct arguments {
     action *run;
-    const char *root;       /* --check-root */
+    const char *checked;    /* --check-root, --check-resume */
     enum close_which which; /* --close */
     const char *pins_path;
     const char *report_path;   /* NULL: none */
@@ -26,4 +26,4 @@ struct arguments {
     bool verbose;
 };
 
-action action_all, action_cap, action_check_root, action_close;
+action action_all, action_cap, action_check_root, action_check_resume, action_close;

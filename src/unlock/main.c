@@ -4,6 +4,7 @@
  *   bootseal-unlock --all [--pins FILE] [--report FILE] [--run DIR] [--crypttab FILE] [--wait SECONDS] [--tcti CONF]
  *   bootseal-unlock --cap [--pins FILE] [--run DIR] [--wait SECONDS] [--tcti CONF]
  *   bootseal-unlock --check-root DIR [--pins FILE] [--run DIR] [--crypttab FILE]
+ *   bootseal-unlock --check-resume DEVICE [--pins FILE] [--crypttab FILE]
  *   bootseal-unlock --close all|sealed [--force] [--pins FILE] [--report FILE]
  *
  * Nothing is taken from the environment: unknown words of the kernel command line end up there.
@@ -38,6 +39,7 @@ static const char usage[] =
     "                       [--tcti CONF] [--test] [--terminal] [--verbose]\n"
     "       bootseal-unlock --cap [--pins FILE] [--run DIR] [--wait SECONDS] [--tcti CONF]\n"
     "       bootseal-unlock --check-root DIR [--pins FILE] [--run DIR] [--crypttab FILE]\n"
+    "       bootseal-unlock --check-resume DEVICE [--pins FILE] [--crypttab FILE]\n"
     "       bootseal-unlock --close all|sealed [--force] [--pins FILE] [--report FILE]\n"
     "Opens the pinned volumes and ends this boot's right to unseal. For the initramfs; see bootseal-unlock(8).\n";
 
@@ -64,7 +66,7 @@ static int parse_which(const char *text, enum close_which *ret, struct error *er
 static int set_action(struct arguments *arguments, action *run, struct error *error)
 {
     if (arguments->run)
-        return error_set(error, ERROR_USAGE, "only one of --all, --cap, --check-root and --close");
+        return error_set(error, ERROR_USAGE, "only one of --all, --cap, --check-root, --check-resume and --close");
     arguments->run = run;
     return 0;
 }
@@ -80,8 +82,11 @@ static int take_option(int code, const char *value, struct arguments *arguments,
     case 'c':
         return set_action(arguments, action_cap, error);
     case 'k':
-        arguments->root = value;
+        arguments->checked = value;
         return set_action(arguments, action_check_root, error);
+    case 's':
+        arguments->checked = value;
+        return set_action(arguments, action_check_resume, error);
     case 'l':
         r = parse_which(value, &arguments->which, error);
         return r ? r : set_action(arguments, action_close, error);
@@ -128,6 +133,7 @@ static int parse(int argc, char **argv, struct arguments *ret, struct error *err
         { "all", no_argument, NULL, 'a' },
         { "cap", no_argument, NULL, 'c' },
         { "check-root", required_argument, NULL, 'k' },
+        { "check-resume", required_argument, NULL, 's' },
         { "close", required_argument, NULL, 'l' },
         { "pins", required_argument, NULL, 'p' },
         { "report", required_argument, NULL, 'r' },
@@ -164,7 +170,8 @@ static int parse(int argc, char **argv, struct arguments *ret, struct error *err
             r = take_option(code, optarg, ret, error);
     }
     if (!r && (!ret->run || optind < argc))
-        r = error_set(error, ERROR_USAGE, "--all, --cap, --check-root or --close is needed, and no arguments");
+        r = error_set(error, ERROR_USAGE,
+                      "--all, --cap, --check-root, --check-resume or --close is needed, and no arguments");
     return r;
 }
 

@@ -81,6 +81,16 @@ def test_no_pins(bench):
     check_capped(bench, CAP_PCR, ZERO)
 
 
+def test_check_resume(bench, enrolled):
+    """What is no block device is no place for an image; without pins any place will do."""
+    pins = bench.state / "pins.json"
+    done = bench.run([UNLOCK_PROGRAM, "--check-resume", "/dev/null", "--pins", pins])
+    assert done.rc == 10 and "not a block device" in done.stderr
+    done = bench.run([UNLOCK_PROGRAM, "--check-resume", "/dev/nosuchdevice", "--pins", pins])
+    assert done.rc == 1 and "/dev/nosuchdevice" in done.stderr
+    assert bench.run([UNLOCK_PROGRAM, "--check-resume", "/dev/null", "--pins", "/nosuchfile"]).rc == 0
+
+
 @pytest.mark.parametrize("pins", [b"", b"{", b'{"version": 2}', b"[]", b"\0" * 100])
 def test_damaged_pins(bench, enrolled, pins):
     """Status 9: nothing is opened, nothing asked, the cap is done."""

@@ -182,6 +182,22 @@ static void a_ring_of_mappings_comes_to_an_end(void **state)
     assert_int_equal(mapping_holders(folder, &names, &error), ERROR_FAILED);
 }
 
+static void lists_all_that_encrypts(void **state)
+{
+    cleanup(mapping_names_free) struct mapping_names names = { 0 };
+    struct error error;
+
+    (void)state;
+    system_tree_add(&tree, 0, "root", "CRYPT-LUKS2-" DIGITS "-root", "sda3");
+    system_tree_add(&tree, 1, "vg-root", "LVM-abc", NULL);
+    system_tree_add(&tree, 2, "old", "CRYPT-LUKS1-00000000000000000000000000000000-old", "sdb1");
+    system_tree_add(&tree, 3, "swap", "CRYPT-PLAIN-swap", "sdb2");
+    assert_int_equal(mapping_list(&tree.folders, NULL, &names, &error), 0);
+    assert_int_equal(names.count, 3);
+    for (size_t i = 0; i < names.count; i++)
+        assert_string_not_equal(names.names[i], "vg-root");
+}
+
 static void the_uuid_of_a_mapping(void **state)
 {
     char uuid[MAPPING_UUID_TEXT];
@@ -221,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_the_folder, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(lists_the_mappings_of_one_volume, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(too_many_mappings_are_not_cut_short, make_tree, remove_tree),
+        cmocka_unit_test_setup_teardown(lists_all_that_encrypts, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(lists_what_lies_on_a_mapping, make_tree, remove_tree),
         cmocka_unit_test_setup_teardown(a_ring_of_mappings_comes_to_an_end, make_tree, remove_tree),
         cmocka_unit_test(the_uuid_of_a_mapping),

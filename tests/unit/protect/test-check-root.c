@@ -263,11 +263,12 @@ static void no_device_at_all(void **state)
 
 static void without_pins_nothing_is_checked(void **state)
 {
-    const struct check_root_request request = { .folder = "/proc", .pins_path = "/nonexistent/pins.json" };
+    const struct check_root_request request = { .pins_path = "/nonexistent/pins.json" };
     struct error error;
 
     (void)state;
-    assert_int_equal(check_root(&request, &error), 0);
+    assert_int_equal(check_root(&request, "/proc", &error), 0);
+    assert_int_equal(check_resume(&request, "/dev/null", &error), 0);
 }
 
 int main(void)
