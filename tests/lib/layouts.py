@@ -290,7 +290,7 @@ def fill_several(workshop: LayoutWorkshop) -> list:
 # Two volumes with one PIN, and two that bootseal knows nothing of: one for Debian's prompt, one for nobody.
 SEVERAL = Plan("several", (
     Volume("cryptroot", ROOT_MIB, options="luks,initramfs,discard,no-read-workqueue,no-write-workqueue"),
-    Volume("cryptdata", 16, options="luks,initramfs,readonly,same-cpu-crypt,submit-from-crypt-cpus"),
+    Volume("cryptdata", 16, options="luks,initramfs,readonly,same-cpu-crypt,submit-from-crypt-cpus,key-slot=0"),
     Volume("cryptold", 16, enrolled=False, passphrase=b"a passphrase of its own"),
     Volume("cryptspare", 16, enrolled=False, options="luks,noauto"),
 ), fill_several)

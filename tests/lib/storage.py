@@ -28,7 +28,10 @@ def fixed_uuid(name: str) -> str:
 
 @dataclass(frozen=True)
 class Volume:
-    """A LUKS2 volume: what it is called at boot, how much it holds, whether bootseal opens it."""
+    """A LUKS2 volume: what it is called at boot, how much it holds, whether bootseal opens it.
+
+    SOURCE: crypttab's second field, if it is not the UUID.  HEADER_APART: its data lie in a file of their own.
+    """
 
     name: str
     size_mib: int
@@ -36,6 +39,8 @@ class Volume:
     options: str = "luks,initramfs"
     passphrase: bytes = b"a passphrase known to the tests"
     uuid_name: str = ""
+    source: str = ""
+    header_apart: bool = False
 
     @property
     def uuid(self) -> str:
@@ -45,7 +50,7 @@ class Volume:
     @property
     def crypttab(self) -> str:
         """Its line in crypttab."""
-        return f"{self.name} UUID={self.uuid} none {self.options}\n"
+        return f"{self.name} {self.source or f'UUID={self.uuid}'} none {self.options}\n"
 
 
 def run(argv, stdin: bytes = b"") -> bytes:
@@ -71,12 +76,22 @@ def copy_into(source: Path, target: Path, offset: int) -> None:
 
 def format_volume(path: Path, volume: Volume, *options) -> Path:
     """A LUKS2 volume in the file PATH with nothing in it yet."""
-    empty_file(path, LUKS_HEADER_SIZE + volume.size_mib * MIB)
+    if volume.header_apart:
+        empty_file(path, LUKS_HEADER_SIZE)
+        data = empty_file(data_path(path), volume.size_mib * MIB)
+        place = ["--offset=0", f"--header={path}"]
+    else:
+        data = empty_file(path, LUKS_HEADER_SIZE + volume.size_mib * MIB)
+        place = [f"--offset={LUKS_HEADER_SIZE // SECTOR_SIZE}"]
     run(["cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", f"--uuid={volume.uuid}",
          "--cipher=aes-xts-plain64", "--key-size=512", f"--sector-size={SECTOR_SIZE}", "--pbkdf=pbkdf2",
-         "--pbkdf-force-iterations=1000", f"--offset={LUKS_HEADER_SIZE // SECTOR_SIZE}", *options, "--key-file=-",
-         path], volume.passphrase)
+         "--pbkdf-force-iterations=1000", *place, *options, "--key-file=-", data], volume.passphrase)
     return path
+
+
+def data_path(path: Path) -> Path:
+    """Where the data of a volume with the header apart lie; PATH has the header."""
+    return path.with_suffix(".data")
 
 
 def volume_key(path: Path, volume: Volume) -> bytes:
@@ -93,8 +108,9 @@ def fill_volume(path: Path, volume: Volume, plain: Path) -> Path:
     """Encrypt what the volume in PATH is to hold."""
     if plain.stat().st_size > volume.size_mib * MIB:
         raise ValueError(f"{plain} is larger than the volume {volume.name}")
-    run([luks_fill_program(), plain, path, LUKS_HEADER_SIZE], volume_key(path, volume))
-    return path
+    target, offset = (data_path(path), 0) if volume.header_apart else (path, LUKS_HEADER_SIZE)
+    run([luks_fill_program(), plain, target, offset], volume_key(path, volume))
+    return target
 
 
 class Workshop:
@@ -136,7 +152,8 @@ class Workshop:
         return path
 
     def encrypt(self, volume: Volume, plain: Path) -> Path:
-        """The disk of a LUKS2 volume that lies formatted (and enrolled) in the folder, with its content."""
+        """The disk of a LUKS2 volume that lies formatted (and enrolled) in the folder, with its content.  A header that
+        is apart is a disk of its own, at volume_path()."""
         return fill_volume(self.volume_path(volume), volume, plain)
 
     def volume_path(self, volume: Volume) -> Path:

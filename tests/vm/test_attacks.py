@@ -12,9 +12,11 @@ import pytest
 from attacks import MARKER, NO_REBOOT, WITNESS, root_of_attacker, witness
 from bootseal import Bench
 from image import LUKS_HEADER_SIZE, MIB
-from layouts import LVM_ON_LUKS, PLAIN, SEVERAL, measure_boot, succeeded
+from layouts import (CAP_PCR, LVM_ON_LUKS, PLAIN, ROOT_MIB, ROOT_UUID, SEVERAL, Plan, is_capped, measure_boot,
+                     succeeded)
 from luks_edit import edit_header, set_uuid
-from sealed import answer_pin_prompt, expect_stop
+from machine import Machine
+from sealed import PIN, answer_pin_prompt, expect_stop
 from storage import Volume, Workshop, clone, copy_into, fill_volume, fixed_uuid, format_volume
 from swtpm import SoftwareTpm
 
@@ -23,25 +25,26 @@ pytestmark = pytest.mark.full
 
 NOT_PINNED = "is not on the volumes that bootseal was enrolled for"
 OTHER_HEADER = "is not that of the pinned volume"
+STOPPED = r"bootseal: the boot is stopped: "
+FORGED = "has the name /dev/mapper/crypt-root"
 NULL_CIPHER = '"cipher_null-ecb" is not a cipher that bootseal opens'
 
 # The same machines as elsewhere; a restart is seen from inside.
 WATCHED = SEVERAL.but(name="several-watched", initrd_files=WITNESS)
 WATCHED_LVM = LVM_ON_LUKS.but(name="lvm-on-luks-watched", initrd_files=WITNESS)
 
+ROOT_ALONE = PLAIN.volume("cryptroot")
 ROOT, DATA, OLD = (SEVERAL.volume(name) for name in ("cryptroot", "cryptdata", "cryptold"))
 
 
-def check_stopped(machine, sealed, reason):
-    """The boot is stopped for that reason, all that is pinned closed and capped; the attacker's init never ran."""
+def check_stopped(machine, reason):
+    """The boot is stopped for that reason, every volume closed, and capped; the attacker's init never ran."""
     log = expect_stop(machine)
     assert reason in log, log
     assert MARKER not in log, log
     opened, capped = witness(log)
     assert capped, log
-    for volume in sealed.plan.volumes:
-        assert not volume.enrolled or volume.name not in opened, log
-        assert not volume.enrolled or not any(volume.uuid.replace("-", "") in uuid for uuid in opened.values()), log
+    assert not any(uuid.startswith("CRYPT-") for uuid in opened.values()), log
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_threat_11_copied_root_uuid_on_a_later_volume(sealed_layout, layout_mach
     machine = boot(layout_machine, sealed, disks.values())
     answer_pin_prompt(machine, "cryptroot, cryptdata")
     machine.answer_prompt("cryptold", OLD.passphrase)
-    check_stopped(machine, sealed, NOT_PINNED)
+    check_stopped(machine, NOT_PINNED)
 
 
 @pytest.mark.full
@@ -87,7 +90,7 @@ def test_threat_11_copied_root_uuid_without_encryption(sealed_layout, layout_mac
         disk = Workshop(tmp_path, tmp_path).lvm("aaa", {"aaa": disk}, "attack")
     machine = boot(layout_machine, sealed, [*sealed.disks, disk])
     answer_pin_prompt(machine, "cryptroot")
-    seen = machine.expect([r"bootseal: the boot is stopped: ", MARKER, r"bootseal-test:ready# "])
+    seen = machine.expect([STOPPED, MARKER, r"bootseal-test:ready# "])
     assert seen != 1, machine.console_log.read_text(errors="replace")
     if seen == 0:
         machine.wait_off()
@@ -102,7 +105,7 @@ def test_threat_11_plain_volume_group_of_the_roots_name(sealed_layout, layout_ma
     disk = Workshop(tmp_path, tmp_path).lvm("panel", {"root": root_of_attacker(tmp_path)}, "attack")
     machine = boot(layout_machine, sealed, [*sealed.disks, disk])
     answer_pin_prompt(machine, "cryptroot")
-    check_stopped(machine, sealed, NOT_PINNED)
+    check_stopped(machine, NOT_PINNED)
 
 
 @pytest.mark.full
@@ -115,6 +118,83 @@ def test_the_attackers_root_would_run_without_pins(sealed_layout, layout_machine
     machine.answer_prompt("cryptroot", volumes[0].passphrase)
     machine.expect(MARKER)
     machine.expect("ATTACKER FINDS /dev/mapper/cryptroot")
+
+
+# A pinned name that a logical volume can have as well: "crypt-root" is "root" of the group "crypt".
+FORGEABLE = PLAIN.but(name="forgeable", volumes=(Volume("crypt-root", ROOT_MIB),), initrd_files=WITNESS,
+                      fill=lambda workshop: [workshop.encrypt(FORGEABLE.volumes[0], workshop.root())],
+                      root="/dev/mapper/crypt-root", fstab="/dev/mapper/crypt-root / ext4 errors=remount-ro 0 0\n")
+
+
+@pytest.mark.full
+def test_threat_11_forged_mapping_of_the_pinned_name(sealed_layout, layout_machine, tmp_path):
+    """What has the name is not what was pinned: it is noticed before the PIN, and not run."""
+    sealed = sealed_layout(FORGEABLE)
+    disk = Workshop(tmp_path, tmp_path).lvm("crypt", {"root": root_of_attacker(tmp_path)}, "attack")
+    machine = boot(layout_machine, sealed, [*sealed.disks, disk])
+    seen = machine.expect([r"PIN for crypt-root", r"Please unlock disk", STOPPED])
+    if seen == 0:
+        machine.send(PIN)
+    check_stopped(machine, NOT_PINNED)
+    assert FORGED in machine.console_log.read_text(errors="replace")
+
+
+# ---- a system that was put to sleep elsewhere ----
+
+RESUME = {"etc/initramfs-tools/conf.d/resume": f"RESUME=UUID={fixed_uuid('sleep')}\n"}
+SLEEP_MIB = 256
+RESUMED = "ATTACKER IS RESUMED"
+
+
+def fill_with_swap(workshop, *disks):
+    """Disks, and swap space without encryption that the initramfs looks for an image in."""
+    return [*disks, workshop.swap("sleep", fixed_uuid("sleep"), SLEEP_MIB)]
+
+
+SLEEPER = Plan("sleeper", (), lambda workshop: fill_with_swap(workshop, workshop.root()), tree_files=RESUME,
+               fstab=f"UUID={ROOT_UUID} / ext4 defaults 0 0\nUUID={fixed_uuid('sleep')} none swap sw 0 0\n")
+PLAIN_SWAP = PLAIN.but(name="plain-swap", tree_files=RESUME, initrd_files=WITNESS,
+                       fill=lambda workshop: fill_with_swap(workshop, workshop.encrypt(ROOT_ALONE, workshop.root())))
+PLAIN_SWAP_OPEN = PLAIN_SWAP.but(name="plain-swap-open", volumes=(dataclasses.replace(ROOT_ALONE, enrolled=False),))
+
+
+@pytest.fixture(scope="module")
+def planted_image(sealed_layout, tmp_path_factory):
+    """Swap space with the attacker's own system in it, put to sleep on a machine with the same kernel."""
+    sealed = sealed_layout(SLEEPER)
+    folder = tmp_path_factory.mktemp("sleeper")
+    disks = [clone(disk, folder / disk.name) for disk in sealed.disks]
+    with Machine(folder / "machine", disks, sealed.copy_tpm(folder / "tpm"), direct=sealed.boot) as machine:
+        machine.start()
+        machine.wait_shell()
+        assert machine.check("swapon --noheadings --show=NAME")
+        machine.send(f"echo disk >/sys/power/state; echo '{RESUMED[:4]}''{RESUMED[4:]}'")
+        machine.wait_off()
+    disks[0].unlink()
+    yield disks[1]
+    disks[1].unlink()
+
+
+@pytest.mark.full
+def test_threat_12_planted_hibernation_image(sealed_layout, layout_machine, planted_image):
+    """It is not resumed: the volume's key would lie in the memory that it gets. The machine boots instead."""
+    sealed = sealed_layout(PLAIN_SWAP)
+    machine = boot(layout_machine, sealed, [sealed.disks[0], planted_image])
+    answer_pin_prompt(machine, "cryptroot")
+    machine.wait_shell()
+    log = machine.console_log.read_text(errors="replace")
+    assert RESUMED not in log and "nothing is resumed from UUID=" in log, log
+    assert is_capped(machine.pcr(CAP_PCR))
+    assert "/dev/mapper/cryptroot" in machine.check("findmnt --noheadings --output SOURCE /")
+
+
+@pytest.mark.full
+def test_the_planted_image_would_be_resumed_without_pins(sealed_layout, layout_machine, planted_image):
+    """What the test above relies on: nothing else is wrong with that image."""
+    sealed = sealed_layout(PLAIN_SWAP_OPEN)
+    machine = boot(layout_machine, sealed, [sealed.disks[0], planted_image])
+    machine.answer_prompt("cryptroot", ROOT_ALONE.passphrase)
+    machine.expect(RESUMED)
 
 
 def enroll_as_attacker(sealed, volume, path, folder):
@@ -145,7 +225,7 @@ def test_threat_11_own_volume_with_own_token(sealed_layout, layout_machine, disk
     assert OTHER_HEADER in shown and "Please unlock disk" not in shown, shown
     machine.answer_prompt("cryptroot", own.passphrase)
     machine.answer_prompt("cryptold", OLD.passphrase)
-    check_stopped(machine, sealed, OTHER_HEADER)
+    check_stopped(machine, OTHER_HEADER)
 
 
 def test_threat_25_cipher_null(sealed_layout, layout_machine, disks_of, tmp_path):
@@ -163,7 +243,7 @@ def test_threat_25_cipher_null(sealed_layout, layout_machine, disks_of, tmp_path
     assert NULL_CIPHER in shown, shown
     machine.answer_prompt("cryptroot", ROOT.passphrase)
     machine.answer_prompt("cryptold", OLD.passphrase)
-    check_stopped(machine, sealed, NULL_CIPHER)
+    check_stopped(machine, NULL_CIPHER)
 
 
 def move_offset(metadata):

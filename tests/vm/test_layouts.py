@@ -6,9 +6,9 @@ import time
 import pytest
 
 from image import INITRAMFS_MODULES
-from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EXTRA_PACKAGES, LVM_ON_LUKS, PLAIN, SEVERAL, Plan, boot_events,
-                     extended, is_capped)
-from sealed import answer_pin_prompt, boot_by_pin
+from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EXTRA_PACKAGES, LVM_ON_LUKS, PLAIN, ROOT_MIB, SEVERAL, Plan,
+                     boot_events, extended, is_capped)
+from sealed import PIN, answer_pin_prompt, boot_by_pin
 from storage import Volume, clone, fixed_uuid
 
 # Not yet in the everyday run: each boot was seen to pass, or waits for its first run, one by one only.
@@ -26,6 +26,7 @@ def check_system(machine, volumes):
     report = json.loads(machine.read_file("/run/bootseal/report.json"))
     assert report["cap"] == {"pcr": CAP_PCR, "done": True}
     assert [(volume["name"], volume["by"]) for volume in report["volumes"]] == [(name, "tpm2-pin") for name in volumes]
+    assert PIN not in machine.console_log.read_text(errors="replace")
 
 
 def boot_layout(machine, *volumes):
@@ -135,6 +136,25 @@ def test_several_volumes_and_crypttab_options(sealed_layout, layout_machine):
     for option in ("same_cpu_crypt", "submit_from_crypt_cpus"):
         assert option in data and option not in root, (root, data)
     assert machine.check("blockdev --getro /dev/mapper/cryptdata").strip() == "1"
+
+
+HEADER_APART = Plan(
+    "header-apart",
+    (Volume("cryptroot", ROOT_MIB, header_apart=True, source="/dev/disk/by-id/virtio-disk1",
+            options="luks,initramfs,discard,header=/dev/disk/by-id/virtio-disk0"),),
+    lambda workshop: [workshop.volume_path(HEADER_APART.volumes[0]),
+                      workshop.encrypt(HEADER_APART.volumes[0], workshop.root())])
+
+
+@pytest.mark.full
+def test_header_apart(sealed_layout, layout_machine):
+    """The header is on a disk of its own, where bootseal was enrolled; the data have none."""
+    machine = layout_machine(sealed_layout(HEADER_APART))
+    boot_layout(machine, "cryptroot")
+    check_source(machine, "/", "cryptroot")
+    assert "allow_discards" in machine.check("dmsetup table cryptroot")
+    below = machine.check("lsblk --noheadings --inverse --output SERIAL /dev/mapper/cryptroot").split()
+    assert below == ["disk1"]
 
 
 # ---- disks that are not there yet ----

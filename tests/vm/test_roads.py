@@ -10,6 +10,7 @@ import initrd
 from attacks import NO_REBOOT, WITNESS, witness
 from image import BootFiles
 from layouts import CAP_PCR, CONSOLE, PLAIN, is_capped
+from machine import INITRAMFS_PROMPT
 from sealed import PIN, answer_pin_prompt, expect_stop
 from storage import clone
 
@@ -192,6 +193,37 @@ def test_threat_12_a_tpm_that_vanishes(sealed_layout, layout_machine):
     machine.send(PIN)
     seen = machine.expect([r"Please unlock disk", r"the boot is stopped", r"bootseal-test:ready# "])
     assert seen != 2
+
+
+def start_with_silent_tpm(layout_machine, sealed, **options):
+    """A machine whose TPM is announced by the firmware and dies before the kernel's driver speaks to it."""
+    loud = with_command_line(sealed.boot, lambda line: line.replace(" quiet", ""))
+    machine = layout_machine(sealed, boot=loud, **options)
+    machine.start()
+    machine.expect("Linux version")
+    machine.tpm.cut()
+    return machine
+
+
+@pytest.mark.full
+def test_a_silent_tpm_leaves_the_passphrase(sealed_layout, layout_machine):
+    """It has unsealed nothing, so nothing needs a cap; the root lies on a pinned volume, and may run."""
+    machine = start_with_silent_tpm(layout_machine, sealed_layout(PLAIN))
+    machine.answer_prompt("cryptroot", ROOT.passphrase)
+    assert "bootseal:" in machine.before and "PIN for" not in machine.before
+    machine.wait_shell()
+    assert machine.read_file("/run/bootseal/cap") == b"silent\n"
+
+
+@pytest.mark.full
+def test_threat_12_a_silent_tpm_and_no_passphrase(sealed_layout, layout_machine):
+    """No shell: the TPM may come to life again."""
+    machine = start_with_silent_tpm(layout_machine, sealed_layout(PLAIN), extra_arguments=NO_REBOOT)
+    while machine.expect([r"Please unlock disk cryptroot.*: ", r"the boot is stopped: .*no shell", INITRAMFS_PROMPT],
+                         SHELL_SECONDS) == 0:
+        machine.send("wrong")
+    assert "no shell" in machine.match[0]
+    machine.wait_off()
 
 
 def test_threat_12_token_stripped(sealed_layout, layout_machine, tmp_path):
