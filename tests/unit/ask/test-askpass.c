@@ -151,14 +151,46 @@ static void killed_it_leaves_the_console_as_it_was(void **state)
     assert_true(after.c_lflag & ECHO);
 }
 
+static int log_level(void)
+{
+    FILE *file = fopen("/proc/sys/kernel/printk", "re");
+    int level = -1;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &level), 1);
+    fclose(file);
+    return level;
+}
+
+/* The kernel's own, which only root can change: for anyone else there is nothing to restore, and nothing fails. */
+static void killed_it_leaves_the_log_level_as_it_was(void **state)
+{
+    int before = log_level();
+
+    write_program("#!/bin/sh\ndmesg --console-off 2>/dev/null\ncut -f 1 /proc/sys/kernel/printk >\"$0.record\"\n"
+                  "kill -KILL $$\n");
+    run_and_expect_error(*state, ERROR_USAGE, "signal 9");
+    if (geteuid() == 0) {
+        cleanup(free_ptr) char *seen = read_record();
+
+        assert_string_equal(seen, "1\n");
+    }
+    assert_int_equal(log_level(), before);
+}
+
 int main(void)
 {
 #define on_pty(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        on_pty(its_output_is_the_secret),      on_pty(one_newline_of_the_fifo_is_cut),
-        on_pty(its_environment_is_clean),      on_pty(its_stdin_is_the_console),
-        on_pty(its_failure_is_told),           on_pty(a_missing_program_is_told),
-        on_pty(too_long_an_answer_is_refused), on_pty(killed_it_leaves_the_console_as_it_was),
+        on_pty(its_output_is_the_secret),
+        on_pty(one_newline_of_the_fifo_is_cut),
+        on_pty(its_environment_is_clean),
+        on_pty(its_stdin_is_the_console),
+        on_pty(its_failure_is_told),
+        on_pty(a_missing_program_is_told),
+        on_pty(too_long_an_answer_is_refused),
+        on_pty(killed_it_leaves_the_console_as_it_was),
+        on_pty(killed_it_leaves_the_log_level_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
