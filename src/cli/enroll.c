@@ -113,15 +113,9 @@ static int print_result(const struct call *call, const struct enroll *enroll, st
     return r ? r : print_json(result, error);
 }
 
-/* The machine's own state folder and a block device: then the pins concern this machine's initramfs. */
-static bool concerns_initramfs(const struct call *call, const struct enroll *enroll)
-{
-    return !call_state_folder(call) && strncmp(enroll->pin.device, "/dev/", 5) == 0;
-}
-
 static int tell_next_boot(const struct call *call, const struct enroll *enroll, struct error *error)
 {
-    if (!concerns_initramfs(call, enroll))
+    if (!pins_concern_this_boot(call_state_folder(call), &enroll->pin))
         return 0;
     if (!call_flag(call, "no-initramfs") && initramfs_is_there()) {
         int r = initramfs_rebuild(error);

@@ -64,6 +64,22 @@ static int open_part(const struct json_view *view, const char *key, const char *
     return r ? r : json_check_keys(ret, allowed, error);
 }
 
+static int read_root(const struct json_view *view, bool *ret_any, struct error *error)
+{
+    const char *text;
+    int r;
+
+    if (!json_has(view, "root"))
+        return 0;
+    r = json_get_string(view, "root", TEXT_MAX, &text, error);
+    if (r)
+        return r;
+    *ret_any = strcmp(text, "any") == 0;
+    if (!*ret_any && strcmp(text, "pinned") != 0)
+        return json_fault(view, "root", error, "\"%s\" is neither \"pinned\" nor \"any\"", text);
+    return 0;
+}
+
 static int read_characters(const struct json_view *view, bool *ret_digits_only, struct error *error)
 {
     const char *text;
@@ -176,7 +192,8 @@ static int read_pcrs(const struct json_view *view, uint32_t *ret, struct error *
 
 static int read_document(const struct json_view *view, struct policy_document *ret, struct error *error)
 {
-    static const char *const allowed[] = { "version", "bank", "pcrs", "cap", "tries", "pin", "kdf", "lockout", NULL };
+    static const char *const allowed[] = { "version", "bank", "pcrs", "cap",     "tries",
+                                           "root",    "pin",  "kdf",  "lockout", NULL };
     uint32_t version = 1;
     const struct number_row rows[] = {
         { "version", 1, 1, &version },
@@ -190,6 +207,7 @@ static int read_document(const struct json_view *view, struct policy_document *r
     r = r ? r : read_bank(view, &ret->bank, error);
     r = r ? r : read_pcrs(view, &ret->pcrs, error);
     r = r ? r : policy_document_check(ret, view->source, error);
+    r = r ? r : read_root(view, &ret->any_root, error);
     r = r ? r : read_pin(view, &ret->pin, error);
     r = r ? r : read_kdf(view, &ret->kdf, error);
     return r ? r : read_lockout(view, &ret->lockout, error);

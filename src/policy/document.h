@@ -3,7 +3,7 @@
  * policy/schema.json. Presets are such documents, one per boot chain, in the data folder; the machine's own is
  * /etc/bootseal/policy.json. Keys that are left out have the defaults given here; unknown ones are errors.
  *
- *   { "version": 1, "bank": "sha256", "pcrs": [4, 7, 8, 9, 12, 14], "cap": 12, "tries": 3,
+ *   { "version": 1, "bank": "sha256", "pcrs": [4, 7, 8, 9, 12, 14], "cap": 12, "tries": 3, "root": "pinned",
  *     "pin": { "min_length": 6, "max_length": 20, "characters": "digits" },
  *     "kdf": { "memory_kib": 65536, "time_ms": 500, "floor_memory_kib": 8192, "floor_iterations": 1 },
  *     "lockout": { "max_tries": 32, "recovery_s": 600, "lockout_recovery_s": 86400 } }
@@ -39,6 +39,7 @@ struct policy_document {
     uint32_t pcrs;            /* mask; never empty, never PCR 10, 16 or 23, always with the cap PCR */
     unsigned cap;             /* default 12; one of 8 to 15, not 10 */
     unsigned tries;           /* at the prompt of one boot; default 3, 1 to 10 */
+    bool any_root;            /* "root": "pinned" (default), or "any": a root that is not on pinned volumes may run */
     struct pin_rules pin;
     struct kdf_rules kdf;
     struct lockout_rules lockout;

@@ -20,14 +20,15 @@ struct walk {
     struct error *error;
 };
 
-/* The pin whose mapping this says it is. */
-static const struct pinned_volume *claimed_pin(const struct pins *pins, const char *dm_uuid)
+/* The pin whose mapping this says it is. A mapping of the running system may have another name than it gets at boot. */
+static const struct pinned_volume *claimed_pin(const struct check_root_devices *devices, const char *dm_uuid)
 {
+    const struct pins *pins = devices->pins;
     char wanted[MAPPING_UUID_TEXT];
 
     for (size_t i = 0; i < pins->volume_count; i++) {
-        volume_mapping_uuid(pins->volumes[i].name, pins->volumes[i].uuid, wanted);
-        if (strcmp(wanted, dm_uuid) == 0)
+        volume_mapping_uuid(devices->verify ? pins->volumes[i].name : "", pins->volumes[i].uuid, wanted);
+        if (devices->verify ? strcmp(wanted, dm_uuid) == 0 : strncmp(wanted, dm_uuid, strlen(wanted)) == 0)
             return &pins->volumes[i];
     }
     return NULL;
@@ -36,12 +37,13 @@ static const struct pinned_volume *claimed_pin(const struct pins *pins, const ch
 static bool is_pinned(void *context, const struct blockdev_node *node)
 {
     struct walk *walk = context;
-    const struct pinned_volume *pin = claimed_pin(walk->devices->pins, node->dm_uuid);
+    const struct pinned_volume *pin = claimed_pin(walk->devices, node->dm_uuid);
 
     walk->last = node->device;
     if (!pin || walk->refused)
         return false;
-    walk->refused = walk->devices->verify(walk->devices->context, pin, node->dm_uuid, walk->error) != 0;
+    walk->refused =
+        walk->devices->verify && walk->devices->verify(walk->devices->context, pin, node->dm_uuid, walk->error) != 0;
     return !walk->refused;
 }
 
@@ -182,6 +184,11 @@ static int check_device(const struct check_root_devices *devices, const char *de
     return check_root_covered(devices, &list, "the device to resume from", error);
 }
 
+static int check_wanted_file_systems(const struct check_root_devices *devices, const char *folder, struct error *error)
+{
+    return devices->pins->any_root ? 0 : check_file_systems(devices, folder, error);
+}
+
 typedef int check(const struct check_root_devices *devices, const char *path, struct error *error);
 
 static int check_by_pins(const struct check_root_request *request, check *run, const char *path, struct error *error)
@@ -204,10 +211,17 @@ static int check_by_pins(const struct check_root_request *request, check *run, c
 
 int check_root(const struct check_root_request *request, const char *folder, struct error *error)
 {
-    return check_by_pins(request, check_file_systems, folder, error);
+    return check_by_pins(request, check_wanted_file_systems, folder, error);
 }
 
 int check_resume(const struct check_root_request *request, const char *device, struct error *error)
 {
     return check_by_pins(request, check_device, device, error);
+}
+
+int check_root_of_running(const struct pins *pins, const char *folder, struct error *error)
+{
+    const struct check_root_devices devices = { .sysfs = BLOCKDEV_SYSFS, .pins = pins };
+
+    return pins->volume_count == 0 ? 0 : check_wanted_file_systems(&devices, folder, error);
 }

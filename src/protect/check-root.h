@@ -24,12 +24,18 @@ struct check_root_request {
     const char *crypttab;  /* tells where a header lies that is not with its data; NULL: nowhere */
 };
 
-/* FOLDER is where the root is mounted. ERROR_REFUSED tells which device under which file system is not covered, and
+/* FOLDER is where the root is mounted; with the policy's "root": "any" it is not looked at. ERROR_REFUSED tells which device under which file system is not covered, and
  * why. */
 int check_root(const struct check_root_request *request, const char *folder, struct error *error);
 
 /* DEVICE is the path of the block device that has the image. */
 int check_resume(const struct check_root_request *request, const char *device, struct error *error);
+
+/*
+ * What a boot with these pins would say of the system that runs, as far as that can be known: ERROR_REFUSED when the
+ * file system at FOLDER ("/") or its /usr does not lie on their volumes only. 0 without volumes, and with "any".
+ */
+int check_root_of_running(const struct pins *pins, const char *folder, struct error *error);
 
 /* ---- the parts, for the unit tests ---- */
 
@@ -40,7 +46,7 @@ typedef int (*check_root_verify)(void *context, const struct pinned_volume *pin,
 struct check_root_devices {
     const char *sysfs;
     const struct pins *pins;
-    check_root_verify verify;
+    check_root_verify verify; /* NULL: the UUID in the mapping's dm UUID is enough, whatever its name */
     void *context;
 };
 

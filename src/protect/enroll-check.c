@@ -1,6 +1,7 @@
 /* First half of an enrolment: everything that can be refused. */
 #include "protect/approve.h"
 #include "protect/boot-state.h"
+#include "protect/check-root.h"
 #include "protect/crypttab.h"
 #include "protect/enroll.h"
 #include "protect/leftover.h"
@@ -133,6 +134,27 @@ static int check_crypttab(const struct pinned_volume *pin, struct error *error)
     return 0;
 }
 
+/* With these pins the next boot would be stopped: unless the root's own volume is among them. */
+static int check_root_is_pinned(const struct enroll *enroll, struct error *error)
+{
+    cleanup(free_ptr) struct pins *pins = NULL;
+
+    if (!pins_concern_this_boot(enroll->request.state_folder, &enroll->pin))
+        return 0;
+    pins = malloc(sizeof(*pins));
+    if (!pins)
+        return error_no_memory(error);
+    *pins = enroll->state.pins;
+    pins->any_root = enroll->request.document.any_root;
+    if (!pins_find(pins, enroll->pin.uuid) && pins->volume_count < PINS_MAX_VOLUMES)
+        pins->volumes[pins->volume_count++] = enroll->pin;
+    if (!check_root_of_running(pins, "/", error))
+        return 0;
+    error_prefix(error, "the boot would be stopped");
+    return error_remedy(error, "enroll the root's volume first, or say \"root\": \"any\" in the policy, see "
+                               "bootseal-policy(5)");
+}
+
 /* All volumes of a machine share one selection: there is one index, one list and one boot. */
 static int check_same_policy(const struct enroll *enroll, struct error *error)
 {
@@ -229,6 +251,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
         r = check_one_protector(ret, error);
     if (!r)
         r = check_same_policy(ret, error);
+    if (!r)
+        r = check_root_is_pinned(ret, error);
     if (!r)
         r = read_boot_values(ret, error);
     if (!r)

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #define PINS_VERSION 1
+#define ROOT_PINNED "pinned"
+#define ROOT_ANY "any"
+#define ROOT_TEXT_MAX 16
 #define HANDLE_MAX 0xffffffffLL
 
 static int entity_from_json(const struct json_view *pins, const char *key, struct entity *ret, struct error *error)
@@ -78,6 +81,23 @@ static int get_unsigned(const struct json_view *view, const char *key, int64_t m
     return r;
 }
 
+/* Pins from before there was a choice have no such key: then it is "pinned". */
+static int root_from_json(const struct json_view *view, bool *ret_any, struct error *error)
+{
+    const char *text;
+    int r;
+
+    if (!json_has(view, "root"))
+        return 0;
+    r = json_get_string(view, "root", ROOT_TEXT_MAX, &text, error);
+    if (r)
+        return r;
+    *ret_any = strcmp(text, ROOT_ANY) == 0;
+    if (!*ret_any && strcmp(text, ROOT_PINNED) != 0)
+        return json_fault(view, "root", error, "is neither \"" ROOT_PINNED "\" nor \"" ROOT_ANY "\"");
+    return 0;
+}
+
 static int settings_from_json(const struct json_view *view, struct pins *ret, struct error *error)
 {
     struct json_view floor;
@@ -87,6 +107,8 @@ static int settings_from_json(const struct json_view *view, struct pins *ret, st
         r = get_unsigned(view, "cap", 0, PCR_COUNT - 1, &ret->cap, error);
     if (!r)
         r = get_unsigned(view, "tries", 1, 100, &ret->tries, error);
+    if (!r)
+        r = root_from_json(view, &ret->any_root, error);
     if (!r)
         r = json_get_object(view, "kdf_floor", &floor, error);
     if (!r)
@@ -160,6 +182,8 @@ static int settings_to_json(struct json_object *document, const struct pins *pin
         r = json_add(document, "cap", json_object_new_int64(pins->cap), error);
     if (!r)
         r = json_add(document, "tries", json_object_new_int64(pins->tries), error);
+    if (!r)
+        r = json_add(document, "root", json_object_new_string(pins->any_root ? ROOT_ANY : ROOT_PINNED), error);
     if (r) {
         json_object_put(floor);
         return r;
@@ -197,8 +221,14 @@ void pins_set_policy(struct pins *pins, const struct policy_document *document)
     pins->bank = document->bank;
     pins->cap = document->cap;
     pins->tries = document->tries;
+    pins->any_root = document->any_root;
     pins->floor_memory_kib = document->kdf.floor_memory_kib;
     pins->floor_iterations = document->kdf.floor_iterations;
+}
+
+bool pins_concern_this_boot(const char *state_folder, const struct pinned_volume *pin)
+{
+    return !state_folder && strncmp(pin->device, "/dev/", 5) == 0;
 }
 
 struct pinned_volume *pins_find(struct pins *pins, const char *uuid)

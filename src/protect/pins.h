@@ -4,7 +4,7 @@
  * or another approval changes. pins.json:
  *
  *   { "version": 1, "srk": { "handle": N, "public": "base64" }, "approval": { "handle": N, "public": "base64" },
- *     "authority": "Name in hex", "bank": "sha256", "cap": 12, "tries": 3,
+ *     "authority": "Name in hex", "bank": "sha256", "cap": 12, "tries": 3, "root": "pinned",
  *     "kdf_floor": { "memory_kib": 8192, "iterations": 1 },
  *     "volumes": [ { "name": "cryptroot", "uuid": "…", "device": "/dev/disk/by-uuid/…", "facts": "SHA-256 in hex" } ] }
  */
@@ -34,6 +34,7 @@ struct pins {
     enum hash_algorithm bank;
     unsigned cap;
     unsigned tries;
+    bool any_root; /* the root need not lie on pinned volumes: policy "root": "any" */
     uint32_t floor_memory_kib;
     uint32_t floor_iterations;
     struct pinned_volume volumes[PINS_MAX_VOLUMES];
@@ -44,8 +45,11 @@ struct pins {
 int pins_read(const char *path, struct pins *ret, struct error *error);
 int pins_write(const char *path, const struct pins *pins, struct error *error);
 
-/* Takes over what the unlocker needs of a policy: bank, cap, tries, lowest cost. */
+/* Takes over what the unlocker needs of a policy: bank, cap, tries, root, lowest cost. */
 void pins_set_policy(struct pins *pins, const struct policy_document *document);
+
+/* True for the machine's own state folder (NULL) and a block device: then the pin goes into this machine's initramfs. */
+bool pins_concern_this_boot(const char *state_folder, const struct pinned_volume *pin);
 
 /* The pin of a UUID; NULL when there is none. */
 struct pinned_volume *pins_find(struct pins *pins, const char *uuid);

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "protect/approve.h"
+#include "protect/check-root.h"
 #include "protect/provision.h"
 
 #include <string.h>
@@ -123,15 +124,46 @@ static int clean_header(struct removal *removal, struct error *error)
     return r;
 }
 
-static int unpin(struct removal *removal, struct error *error)
+/* The pin that goes with the volume's last protector. */
+static struct pinned_volume *pin_to_drop(struct removal *removal)
 {
-    struct pins *pins = &removal->state.pins;
-    struct pinned_volume *pin = removal->state.has_pins ? pins_find(pins, volume_uuid(removal->volume)) : NULL;
+    if (!removal->state.has_pins || removal->count < removal->list.count)
+        return NULL;
+    return pins_find(&removal->state.pins, volume_uuid(removal->volume));
+}
 
-    if (!pin || removal->count < removal->list.count)
-        return 0;
+static void drop_pin(struct pins *pins, struct pinned_volume *pin)
+{
     memmove(pin, pin + 1, (size_t)(pins->volumes + pins->volume_count - (pin + 1)) * sizeof(*pin));
     pins->volume_count--;
+}
+
+/* Other volumes stay pinned: then the root must still lie on one of them. */
+static int check_root_stays(struct removal *removal, struct error *error)
+{
+    const struct pinned_volume *pin = pin_to_drop(removal);
+    cleanup(free_ptr) struct pins *left = NULL;
+
+    if (!pin || removal->request->force_last || !pins_concern_this_boot(removal->request->state_folder, pin))
+        return 0;
+    left = malloc(sizeof(*left));
+    if (!left)
+        return error_no_memory(error);
+    *left = removal->state.pins;
+    drop_pin(left, pins_find(left, pin->uuid));
+    if (!check_root_of_running(left, "/", error))
+        return 0;
+    error_prefix(error, "the boot would be stopped");
+    return error_remedy(error, "remove the protectors of the other volumes first");
+}
+
+static int unpin(struct removal *removal, struct error *error)
+{
+    struct pinned_volume *pin = pin_to_drop(removal);
+
+    if (!pin)
+        return 0;
+    drop_pin(&removal->state.pins, pin);
     return state_save_pins(&removal->state, error);
 }
 
@@ -149,6 +181,8 @@ int remove_protectors(const struct remove_request *request, struct remove_result
     mode = file_exists(request->state_folder ? request->state_folder : STATE_FOLDER) ? STATE_CHANGE : STATE_READ;
     if (!r)
         r = state_open(request->state_folder, mode, &removal.state, error);
+    if (!r)
+        r = check_root_stays(&removal, error);
     if (!r)
         r = withdraw(&removal, error);
     if (!r)

@@ -1,5 +1,6 @@
 """Every disk layout that Debian makes boots by one PIN, typed once."""
 
+import dataclasses
 import json
 import time
 
@@ -136,6 +137,34 @@ def test_several_volumes_and_crypttab_options(sealed_layout, layout_machine):
     for option in ("same_cpu_crypt", "submit_from_crypt_cpus"):
         assert option in data and option not in root, (root, data)
     assert machine.check("blockdev --getro /dev/mapper/cryptdata").strip() == "1"
+    # Without the root's pin the next boot would be stopped.
+    status, output = machine.run(f"bootseal remove UUID={SEVERAL.volume('cryptroot').uuid}")
+    assert status == 10 and "the boot would be stopped" in output, output
+
+
+OPEN = SEVERAL.but(name="several-open", volumes=tuple(dataclasses.replace(volume, enrolled=False)
+                                                      for volume in SEVERAL.volumes))
+
+
+@pytest.mark.full
+def test_a_data_volume_is_not_enrolled_before_the_root(sealed_layout, layout_machine):
+    """With its pin alone the next boot would be stopped, since the root lies on no pinned volume."""
+    machine = layout_machine(sealed_layout(OPEN))
+    machine.start()
+    for volume in OPEN.volumes[:3]:
+        machine.answer_prompt(volume.name, volume.passphrase)
+    machine.wait_shell()
+    machine.write_file("/run/pin", PIN.encode())
+    machine.write_file("/run/passphrase", OPEN.volume("cryptdata").passphrase)
+    enroll = "bootseal enroll --no-initramfs --pin-file /run/pin --unlock-key-file /run/passphrase"
+    machine.write_file("/run/any.json", b'{ "pcrs": [9, 12], "root": "any" }')
+    machine.write_file("/run/pinned.json", b'{ "pcrs": [9, 12] }')
+    data, root = (f"UUID={OPEN.volume(name).uuid}" for name in ("cryptdata", "cryptroot"))
+    status, output = machine.run(f"{enroll} --policy /run/pinned.json {data}")
+    assert status == 10 and "the boot would be stopped" in output and "enroll the root's volume first" in output, output
+    assert "bootseal" not in machine.check(f"cryptsetup luksDump $(blkid --uuid {data[5:]})")
+    machine.check(f"{enroll} --policy /run/any.json {data}")
+    machine.check(f"{enroll} --policy /run/pinned.json {root}")
 
 
 HEADER_APART = Plan(

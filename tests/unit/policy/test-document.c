@@ -31,6 +31,7 @@ static void what_is_left_out_has_defaults(void **state)
     assert_int_equal(document.pcrs, 1u << 7 | 1u << 12);
     assert_int_equal(document.cap, 12);
     assert_int_equal(document.tries, 3);
+    assert_false(document.any_root);
     assert_int_equal(document.pin.min_length, 6);
     assert_int_equal(document.pin.max_length, 20);
     assert_true(document.pin.digits_only);
@@ -46,7 +47,8 @@ static void what_is_left_out_has_defaults(void **state)
 static void every_key_is_read(void **state)
 {
     const struct policy_document document =
-        parse("{ \"version\": 1, \"bank\": \"sha384\", \"pcrs\": [0, 22, 13], \"cap\": 13, \"tries\": 10,\n"
+        parse("{ \"version\": 1, \"bank\": \"sha384\", \"pcrs\": [0, 22, 13], \"cap\": 13, \"tries\": 10, \"root\": "
+              "\"any\",\n"
               "\"pin\": { \"min_length\": 8, \"max_length\": 64, \"characters\": \"any\" },\n"
               "\"kdf\": { \"memory_kib\": 131072, \"time_ms\": 700, \"floor_memory_kib\": 65536,"
               " \"floor_iterations\": 4 },\n"
@@ -56,6 +58,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(document.bank, HASH_SHA384);
     assert_int_equal(document.cap, 13);
     assert_int_equal(document.tries, 10);
+    assert_true(document.any_root);
     assert_int_equal(document.pin.min_length, 8);
     assert_int_equal(document.pin.max_length, 64);
     assert_false(document.pin.digits_only);
@@ -161,6 +164,8 @@ static void lockout_rules_and_tries_are_checked(void **state)
     assert_refused("{\"pcrs\":[7,12],\"lockout\":null}", "\"lockout\": must be an object");
     assert_refused("{\"pcrs\":[7,12],\"tries\":0}", "\"tries\": 0");
     assert_refused("{\"pcrs\":[7,12],\"tries\":11}", "\"tries\": 11");
+    assert_refused("{\"pcrs\":[7,12],\"root\":\"none\"}", "neither \"pinned\" nor \"any\"");
+    assert_refused("{\"pcrs\":[7,12],\"root\":false}", "\"root\"");
 }
 
 int main(void)

@@ -251,6 +251,38 @@ static void a_false_mapping_on_the_pinned_volume(void **state)
     assert_int_equal(verified, 1);
 }
 
+/* What enroll asks of the running system: the UUID counts, not the name, and no header is read. */
+static void by_the_uuid_alone(void **state)
+{
+    const struct check_root_devices devices = { .sysfs = sysfs, .pins = &pins };
+    struct blockdev_list list = { .count = 1 };
+    struct error error;
+
+    (void)state;
+    list.devices[0] = make_dm(0, "CRYPT-LUKS2-0f4a7c521d1e4b869a7751c5ea1b0071-root-of-the-installer", disk);
+    assert_int_equal(check_root_covered(&devices, &list, "the root file system", &error), 0);
+    list.devices[0] = make_dm(1, "CRYPT-LUKS2-0f4a7c521d1e4b869a7751c5ea1b0073-cryptroot", disk);
+    assert_int_equal(check_root_covered(&devices, &list, "the root file system", &error), ERROR_REFUSED);
+    list.devices[0] = make_dm(2, "CRYPT-LUKS1-0f4a7c521d1e4b869a7751c5ea1b0071-cryptroot", disk);
+    assert_int_equal(check_root_covered(&devices, &list, "the root file system", &error), ERROR_REFUSED);
+    assert_int_equal(verified, 0);
+}
+
+/* /proc lies on no disk: as a root it would be refused. */
+static void any_root(void **state)
+{
+    struct pins machine = pins;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(check_root_of_running(&machine, "/proc", &error), ERROR_REFUSED);
+    machine.any_root = true;
+    assert_int_equal(check_root_of_running(&machine, "/proc", &error), 0);
+    machine.any_root = false;
+    machine.volume_count = 0;
+    assert_int_equal(check_root_of_running(&machine, "/proc", &error), 0);
+}
+
 static void no_device_at_all(void **state)
 {
     struct error error;
@@ -288,6 +320,8 @@ int main(void)
         on_sysfs(other_kinds_of_encryption),
         on_sysfs(an_edited_header),
         on_sysfs(a_false_mapping_on_the_pinned_volume),
+        on_sysfs(by_the_uuid_alone),
+        on_sysfs(any_root),
         on_sysfs(no_device_at_all),
         cmocka_unit_test(without_pins_nothing_is_checked),
     };

@@ -132,6 +132,21 @@ static void test_no_volumes(void **state)
     assert_int_equal(bench->again.volume_count, 0);
 }
 
+/* Pins without the key are from before there was a choice. */
+static void test_root(void **state)
+{
+    struct bench *bench = *state;
+    struct error error;
+
+    bench->pins.any_root = true;
+    assert_good(pins_write(bench->path, &bench->pins, &error), &error);
+    assert_good(pins_read(bench->path, &bench->again, &error), &error);
+    assert_true(bench->again.any_root);
+    json_edit(bench->path, "root", NULL);
+    assert_good(pins_read(bench->path, &bench->again, &error), &error);
+    assert_false(bench->again.any_root);
+}
+
 /* Every field, each wrong in turn; the file is good again before the next one. */
 static const struct fault {
     const char *member, *json;
@@ -171,6 +186,9 @@ static const struct fault {
     { "tries", NULL },
     { "tries", "0" },
     { "tries", "101" },
+    { "root", "\"\"" },
+    { "root", "\"Any\"" },
+    { "root", "true" },
     { "kdf_floor", NULL },
     { "kdf_floor", "1" },
     { "kdf_floor/memory_kib", NULL },
@@ -345,9 +363,21 @@ static void test_set_policy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_round_trip),      test(test_most_volumes), test(test_no_volumes), test(test_faults),
-        test(test_long_strings),    test(test_not_json),     test(test_find),       cmocka_unit_test(test_check_volume),
-        test(test_check_protector), test(test_set_policy),
+        test(test_round_trip),
+        test(test_most_volumes),
+        test(test_no_volumes),
+        test(test_root),
+        test(test_round_trip),
+        test(test_most_volumes),
+        test(test_no_volumes),
+        test(test_root),
+        test(test_faults),
+        test(test_long_strings),
+        test(test_not_json),
+        test(test_find),
+        cmocka_unit_test(test_check_volume),
+        test(test_check_protector),
+        test(test_set_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
