@@ -182,3 +182,14 @@ void pty_signal(struct pty *pty, int number)
     assert_true(asker > 1);
     assert_int_equal(kill(asker, number), 0);
 }
+
+void pty_report_secret(struct pty_report *report, int kind, const struct secret *secret, const struct error *error)
+{
+    report->kind = kind;
+    if (kind) {
+        snprintf(report->text, sizeof(report->text), "%.200s", error->text);
+        return;
+    }
+    report->size = secret->size;
+    memcpy(report->bytes, secret->bytes, secret->size);
+}

@@ -36,6 +36,9 @@ struct pty {
 };
 
 /* Runs in the asker; puts what it got into the report. */
+/* Fills in what became of a question: kind 0 with the secret, else the error. */
+void pty_report_secret(struct pty_report *report, int kind, const struct secret *secret, const struct error *error);
+
 typedef void (*pty_asker)(const char *console, struct pty_report *report);
 
 /* cmocka fixtures: a fresh pseudo-terminal in *state. */

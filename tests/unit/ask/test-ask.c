@@ -9,17 +9,6 @@
 
 #include <cmocka.h>
 
-static void finish(struct pty_report *report, int kind, const struct secret *secret, const struct error *error)
-{
-    report->kind = kind;
-    if (kind) {
-        snprintf(report->text, sizeof(report->text), "%.200s", error->text);
-        return;
-    }
-    report->size = secret->size;
-    memcpy(report->bytes, secret->bytes, secret->size);
-}
-
 static void ask_one(const char *console, struct pty_report *report)
 {
     const struct ask_way way = { .console = console };
@@ -27,7 +16,7 @@ static void ask_one(const char *console, struct pty_report *report)
     struct error error;
     int r = ask_secret(&way, "PIN for \"pan\x1b[2Jel\"", &secret, &error);
 
-    finish(report, r, &secret, &error);
+    pty_report_secret(report, r, &secret, &error);
 }
 
 static void a_prompt_has_no_control_characters(void **state)
@@ -53,7 +42,7 @@ static void ask_new(const char *console, struct pty_report *report)
     struct error error;
     int r = ask_new_secret(&way, "New PIN", &secret, &error);
 
-    finish(report, r, &secret, &error);
+    pty_report_secret(report, r, &secret, &error);
 }
 
 static struct pty_report answer_twice(struct pty *pty, const char *first, const char *second)

@@ -10,24 +10,13 @@
 
 #include <cmocka.h>
 
-static void report_secret(struct pty_report *report, int kind, const struct secret *secret, const struct error *error)
-{
-    report->kind = kind;
-    if (kind) {
-        snprintf(report->text, sizeof(report->text), "%.200s", error->text);
-        return;
-    }
-    report->size = secret->size;
-    memcpy(report->bytes, secret->bytes, secret->size);
-}
-
 static void ask(const char *console, struct pty_report *report)
 {
     cleanup(secret_free) struct secret secret = { 0 };
     struct error error;
     int r = terminal_ask(console, "PIN: ", TERMINAL_NO_ECHO, &secret, &error);
 
-    report_secret(report, r, &secret, &error);
+    pty_report_secret(report, r, &secret, &error);
 }
 
 static void assert_answer(const struct pty_report *report, const char *text, size_t size)
@@ -150,7 +139,7 @@ static void ask_after_too_long(const char *console, struct pty_report *report)
         return;
     }
     r = terminal_ask(console, "Again: ", TERMINAL_NO_ECHO, &secret, &error);
-    report_secret(report, r, &secret, &error);
+    pty_report_secret(report, r, &secret, &error);
 }
 
 static void a_longer_line_is_drained_and_refused(void **state)

@@ -240,3 +240,19 @@ void luks_set(const char *path, const char *member, const char *json)
 {
     luks_edit(path, apply_change, &(struct change){ member, json });
 }
+
+struct luks_file luks_case;
+
+int luks_case_make(void **state)
+{
+    (void)state;
+    luks_file_make(&luks_case, &(struct luks_form){ 0 });
+    return 0;
+}
+
+int luks_case_remove(void **state)
+{
+    (void)state;
+    luks_file_remove(&luks_case);
+    return 0;
+}

@@ -31,6 +31,11 @@ struct luks_file {
 /* Formats a new file under $TMPDIR. */
 void luks_file_make(struct luks_file *ret, const struct luks_form *form);
 
+/* The one volume of a test: setup and teardown of a case that wants the default form. */
+extern struct luks_file luks_case;
+int luks_case_make(void **state);
+int luks_case_remove(void **state);
+
 /* Adds a keyslot that holds a random key of its own, bound to no segment. */
 void luks_file_add_unbound(const struct luks_file *file, int keyslot, const char *passphrase);
 

@@ -12,29 +12,13 @@
 
 #include <cmocka.h>
 
-static struct luks_file file;
-
-static int make_file(void **state)
-{
-    (void)state;
-    luks_file_make(&file, &(struct luks_form){ 0 });
-    return 0;
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    luks_file_remove(&file);
-    return 0;
-}
-
 static int activate(const char *name, const char *text, size_t size, struct error *error)
 {
     cleanup(volume_close) struct volume *volume = NULL;
     cleanup(secret_free) struct secret passphrase = { 0 };
 
     assert_int_equal(secret_copy(&passphrase, text, size, error), 0);
-    assert_int_equal(volume_open(&volume, file.path, error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, error), 0);
     return volume_activate(volume, name, -1, &passphrase, &(struct volume_options){ .discard = true }, error);
 }
 
@@ -60,7 +44,7 @@ static void refuses_an_edited_cipher(void **state)
     struct error error;
 
     (void)state;
-    luks_set(file.path, "segments/0/encryption", "\"cipher_null-ecb\"");
+    luks_set(luks_case.path, "segments/0/encryption", "\"cipher_null-ecb\"");
     assert_int_equal(activate("bootseal-test", LUKS_FILE_PASSPHRASE, strlen(LUKS_FILE_PASSPHRASE), &error),
                      ERROR_METADATA);
     assert_non_null(strstr(error.text, "cipher_null"));
@@ -85,7 +69,7 @@ static void fails_with_a_wrong_passphrase(void **state)
     (void)state;
     r = activate("bootseal-test", "wrong", 5, &error);
     assert_true(r == ERROR_WRONG_PIN || r == ERROR_FAILED);
-    assert_non_null(strstr(error.text, file.path));
+    assert_non_null(strstr(error.text, luks_case.path));
 }
 
 /* A header without its data: what was read of it stays, and the data's device must be there. */
@@ -98,7 +82,7 @@ static void the_data_may_lie_elsewhere(void **state)
 
     (void)state;
     luks_file_make_plain(&data, 64 << 20); /* past where the header says that the data begins */
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, &error), 0);
     assert_int_equal(volume_facts_read(volume, &before, &error), 0);
     assert_int_equal(volume_set_data_device(volume, "/nonexistent", &error), ERROR_FAILED);
     assert_non_null(strstr(error.text, "/nonexistent"));
@@ -121,11 +105,11 @@ static void removing_what_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(refuses_names_that_are_no_file_names, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(refuses_an_edited_cipher, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(refuses_impossible_passphrases, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(fails_with_a_wrong_passphrase, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(the_data_may_lie_elsewhere, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(refuses_names_that_are_no_file_names, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(refuses_an_edited_cipher, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(refuses_impossible_passphrases, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(fails_with_a_wrong_passphrase, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(the_data_may_lie_elsewhere, luks_case_make, luks_case_remove),
         cmocka_unit_test(removing_what_is_not_there),
     };
 

@@ -11,27 +11,11 @@
 
 #include <cmocka.h>
 
-static struct luks_file file;
-
-static int make_file(void **state)
-{
-    (void)state;
-    luks_file_make(&file, &(struct luks_form){ 0 });
-    return 0;
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    luks_file_remove(&file);
-    return 0;
-}
-
 static int read_facts(struct volume_facts *ret, struct error *error)
 {
     cleanup(volume_close) struct volume *volume = NULL;
 
-    assert_int_equal(volume_open(&volume, file.path, error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, error), 0);
     return volume_facts_read(volume, ret, error);
 }
 
@@ -57,10 +41,10 @@ static void digest_is_the_documented_one(void **state)
     char text[HEX_TEXT(DIGEST_BYTES)];
 
     (void)state;
-    luks_set(file.path, "segments/0/offset", "\"16777216\"");
-    luks_set(file.path, "digests/0/iterations", "1000");
-    luks_set(file.path, "digests/0/salt", "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"");
-    luks_set(file.path, "digests/0/digest", "\"//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=\"");
+    luks_set(luks_case.path, "segments/0/offset", "\"16777216\"");
+    luks_set(luks_case.path, "digests/0/iterations", "1000");
+    luks_set(luks_case.path, "digests/0/salt", "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"");
+    luks_set(luks_case.path, "digests/0/digest", "\"//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=\"");
     assert_int_equal(read_facts(&facts, &error), 0);
     hex_encode(facts.digest.bytes, DIGEST_BYTES, text);
     assert_string_equal(text, "257f867ed2a92a1e018da57625b92c19402fbc02161754166d1dfdf294742552");
@@ -77,7 +61,7 @@ static void keyslots_and_tokens_are_no_facts(void **state)
 
     (void)state;
     assert_int_equal(secret_copy(&passphrase, LUKS_FILE_PASSPHRASE, strlen(LUKS_FILE_PASSPHRASE), &error), 0);
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, &error), 0);
     assert_int_equal(volume_facts_read(volume, &before, &error), 0);
     assert_int_equal(volume_keyslot_open(volume, -1, &passphrase, &key, NULL, &error), 0);
     assert_int_equal(volume_keyslot_add(volume, &key, &passphrase, &slot, &error), 0);
@@ -111,10 +95,10 @@ static void edits_change_the_digest(void **state)
 
     (void)state;
     for (size_t i = 0; i < array_size(edits); i++) {
-        remove_file(NULL);
-        make_file(NULL);
+        luks_case_remove(NULL);
+        luks_case_make(NULL);
         assert_int_equal(read_facts(&first, &error), 0);
-        luks_set(file.path, edits[i][0], edits[i][1]);
+        luks_set(luks_case.path, edits[i][0], edits[i][1]);
         assert_int_equal(read_facts(&facts, &error), 0);
         assert_false(digest_equal(&first.digest, &facts.digest));
     }
@@ -169,10 +153,10 @@ static void edits_are_refused(void **state)
         struct volume_facts facts;
         int r;
 
-        remove_file(NULL);
-        make_file(NULL);
-        luks_set(file.path, edits[i].member, edits[i].json);
-        r = volume_open(&volume, file.path, &error);
+        luks_case_remove(NULL);
+        luks_case_make(NULL);
+        luks_set(luks_case.path, edits[i].member, edits[i].json);
+        r = volume_open(&volume, luks_case.path, &error);
         if (r != (edits[i].words ? 0 : ERROR_NOT_LUKS2))
             fail_msg("%s = %s: opened with %d", edits[i].member, edits[i].json, r);
         if (r)
@@ -189,7 +173,7 @@ static void requirements_that_ask_for_nothing_are_fine(void **state)
     struct error error;
 
     (void)state;
-    luks_set(file.path, "config/requirements", "{\"mandatory\":[]}");
+    luks_set(luks_case.path, "config/requirements", "{\"mandatory\":[]}");
     assert_int_equal(read_facts(&facts, &error), 0);
 }
 
@@ -212,10 +196,10 @@ static void one_digest_record_for_the_segment(void **state)
 
     (void)state;
     assert_int_equal(read_facts(&first, &error), 0);
-    luks_edit(file.path, add_second_digest, "unbound");
+    luks_edit(luks_case.path, add_second_digest, "unbound");
     assert_int_equal(read_facts(&facts, &error), 0);
     assert_true(digest_equal(&first.digest, &facts.digest));
-    luks_edit(file.path, add_second_digest, NULL);
+    luks_edit(luks_case.path, add_second_digest, NULL);
     assert_int_equal(read_facts(&facts, &error), ERROR_METADATA);
     assert_non_null(strstr(error.text, "there are 2"));
 }
@@ -238,7 +222,7 @@ static void keyslots_must_agree_on_the_key_size(void **state)
     struct error error;
 
     (void)state;
-    luks_edit(file.path, add_keyslot, NULL);
+    luks_edit(luks_case.path, add_keyslot, NULL);
     assert_int_equal(read_facts(&facts, &error), ERROR_METADATA);
     assert_non_null(strstr(error.text, "another size"));
 }
@@ -246,14 +230,14 @@ static void keyslots_must_agree_on_the_key_size(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(tells_what_the_volume_is, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(digest_is_the_documented_one, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(keyslots_and_tokens_are_no_facts, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(edits_change_the_digest, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(edits_are_refused, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(requirements_that_ask_for_nothing_are_fine, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(one_digest_record_for_the_segment, make_file, remove_file),
-        cmocka_unit_test_setup_teardown(keyslots_must_agree_on_the_key_size, make_file, remove_file),
+        cmocka_unit_test_setup_teardown(tells_what_the_volume_is, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(digest_is_the_documented_one, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(keyslots_and_tokens_are_no_facts, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(edits_change_the_digest, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(edits_are_refused, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(requirements_that_ask_for_nothing_are_fine, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(one_digest_record_for_the_segment, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(keyslots_must_agree_on_the_key_size, luks_case_make, luks_case_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

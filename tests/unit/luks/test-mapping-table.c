@@ -80,22 +80,6 @@ static void refuses_what_is_no_such_table(void **state)
 
 /* ---- against a header ---- */
 
-static struct luks_file file;
-
-static int make_file(void **state)
-{
-    (void)state;
-    luks_file_make(&file, &(struct luks_form){ 0 });
-    return 0;
-}
-
-static int remove_file(void **state)
-{
-    (void)state;
-    luks_file_remove(&file);
-    return 0;
-}
-
 /* The table that activating the file's volume would make. */
 static struct mapping_table table_of(struct volume *volume)
 {
@@ -117,7 +101,7 @@ static void compares_with_the_header(void **state)
     struct error error;
 
     (void)state;
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, &error), 0);
     good = table_of(volume);
     assert_int_equal(mapping_table_check(&good, volume, &error), 0);
 
@@ -144,8 +128,8 @@ static void the_iv_offset_of_the_header_counts(void **state)
     struct error error;
 
     (void)state;
-    luks_set(file.path, "segments/0/iv_tweak", "\"64\"");
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    luks_set(luks_case.path, "segments/0/iv_tweak", "\"64\"");
+    assert_int_equal(volume_open(&volume, luks_case.path, &error), 0);
     table = table_of(volume);
     assert_int_equal(mapping_table_check(&table, volume, &error), ERROR_METADATA);
     table.iv_offset_sectors = 64;
@@ -160,14 +144,14 @@ static void a_mapping_that_is_not_there(void **state)
     struct error error;
 
     (void)state;
-    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, &error), 0);
     assert_int_equal(volume_mapping_check(volume, "CRYPT-LUKS2-nowhere", &error), ERROR_FAILED);
     assert_int_equal(volume_mapping_device("CRYPT-LUKS2-nowhere", &device, &error), ERROR_FAILED);
 }
 
 int main(void)
 {
-#define with_file(name) cmocka_unit_test_setup_teardown(name, make_file, remove_file)
+#define with_file(name) cmocka_unit_test_setup_teardown(name, luks_case_make, luks_case_remove)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_the_kernel_writes),  cmocka_unit_test(reads_options),
         cmocka_unit_test(refuses_what_is_no_such_table), with_file(compares_with_the_header),
