@@ -187,6 +187,17 @@ def test_threat_12_planted_hibernation_image(sealed_layout, layout_machine, plan
 
 
 @pytest.mark.full
+def test_plain_swap_without_an_image(sealed_layout, layout_machine):
+    """Nobody is told of what is not there."""
+    machine = layout_machine(sealed_layout(PLAIN_SWAP))
+    machine.start()
+    answer_pin_prompt(machine, "cryptroot")
+    machine.wait_shell()
+    assert "resume" not in machine.console_log.read_text(errors="replace")
+    assert is_capped(machine.pcr(CAP_PCR))
+
+
+@pytest.mark.full
 def test_the_planted_image_would_be_resumed_without_pins(sealed_layout, layout_machine, planted_image):
     """What the test above relies on: nothing else is wrong with that image."""
     sealed = sealed_layout(PLAIN_SWAP_OPEN)
