@@ -44,7 +44,8 @@ static int choose_protector(struct target *target, struct error *error)
     return pins_check_protector(target->pins, target->protector, error);
 }
 
-int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error)
+int target_open_volume(struct target *ret, const struct pins *pins, const struct pinned_volume *pin,
+                       struct error *error)
 {
     int r;
 
@@ -52,6 +53,14 @@ int target_open(struct target *ret, const struct pins *pins, const struct pinned
     r = volume_open(&ret->volume, pin->device, error);
     if (!r)
         r = pins_check_volume(pin, ret->volume, error);
+    ret->is_pinned = !r;
+    return r;
+}
+
+int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error)
+{
+    int r = target_open_volume(ret, pins, pin, error);
+
     if (!r)
         r = protector_list_read(ret->volume, TOKEN_TYPE_PROTECTOR, &ret->protectors, error);
     if (!r)
