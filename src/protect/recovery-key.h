@@ -36,6 +36,12 @@ int recovery_key_rotate(struct volume *volume, const struct secret *key, int kee
  */
 int recovery_key_mark_used(struct volume *volume, const char *id, struct error *error);
 
+/*
+ * ERROR_REFUSED when a file at `path`, which need not be there yet, would lie on the volume with this UUID: the key to
+ * a safe is not kept in the safe. `sysfs`: see blockdev.h.
+ */
+int recovery_key_check_place(const char *sysfs, const char *path, const char *uuid, struct error *error);
+
 /* ---- a verb's way to a volume and its key ---- */
 
 struct recovery_access {
