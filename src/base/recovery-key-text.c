@@ -70,8 +70,8 @@ static int check_shape(const struct shape *shape, struct error *error)
         return 0;
     for (size_t i = 0; shape->groups == RECOVERY_KEY_GROUPS && i < RECOVERY_KEY_GROUPS; i++)
         if (shape->group_digits[i] != RECOVERY_KEY_GROUP_DIGITS)
-            return error_set(error, ERROR_WRONG_PIN, "group %zu has %zu digits, not %d", i + 1, shape->group_digits[i],
-                             RECOVERY_KEY_GROUP_DIGITS);
+            return error_set(error, ERROR_WRONG_PIN, "group %zu has %zu %s, not %d", i + 1, shape->group_digits[i],
+                             shape->group_digits[i] == 1 ? "digit" : "digits", RECOVERY_KEY_GROUP_DIGITS);
     return error_set(error, ERROR_WRONG_PIN, "a recovery key has %d digits, not %zu", RECOVERY_KEY_DIGITS,
                      shape->digits);
 }

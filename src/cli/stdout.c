@@ -29,11 +29,21 @@ int stdout_write(const void *bytes, size_t size, struct error *error)
     return 0;
 }
 
+/* The last one: what comes before it in the document may be anybody's words. */
+static const char *find_last(const char *text, const char *part)
+{
+    const char *found = NULL;
+
+    for (const char *next = strstr(text, part); next; next = strstr(next + 1, part))
+        found = next;
+    return found;
+}
+
 int stdout_write_json(struct json_object *object, const char *placeholder, const struct secret *secret,
                       struct error *error)
 {
     const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-    const char *place = text && placeholder ? strstr(text, placeholder) : NULL;
+    const char *place = text && placeholder ? find_last(text, placeholder) : NULL;
     int r = 0;
 
     if (!text)

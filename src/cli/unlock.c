@@ -44,7 +44,7 @@ static int try_pins(const struct call *call, struct unlock *unlock, struct secre
 }
 
 /* `given` is --pin-file's content, empty without. */
-static int try_tpm(const struct call *call, struct tpm **tpm, struct unlock *unlock, const struct secret *given,
+static int try_tpm(struct call *call, struct tpm **tpm, struct unlock *unlock, const struct secret *given,
                    struct secret *ret, struct error *error)
 {
     int r = call_open_tpm(call, tpm, error);
@@ -171,7 +171,7 @@ static int print_result(const struct call *call, const struct unlock *unlock, co
     return r ? r : print_json(result, error);
 }
 
-static int open_volume(const struct call *call, struct tpm **tpm, struct unlock *unlock, struct secret *ret,
+static int open_volume(struct call *call, struct tpm **tpm, struct unlock *unlock, struct secret *ret,
                        struct error *error)
 {
     cleanup(secret_free) struct secret given = { 0 };

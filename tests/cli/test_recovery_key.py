@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import stat
 
 import pexpect
@@ -29,8 +30,10 @@ class Terminal:
     """A program on a terminal that is driven step by step."""
 
     def __init__(self, bench, argv):
+        # tests that run in the background of a shell would hand down an ignored SIGINT
         self.child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(), timeout=PATIENCE_S, encoding="utf-8",
-                                   dimensions=(80, 200))
+                                   dimensions=(80, 200),
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.child.delaybeforesend = None
         self.screen = ""
 

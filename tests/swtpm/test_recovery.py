@@ -327,6 +327,19 @@ def test_threat_16_rotate(bench, volume):
         assert volume.tokens("bootseal-pending") == {} and volume.opens_with(result.json["recovery_key"]["key"])
 
 
+def test_threat_16_remove_other_keyslots(bench, enrolled):
+    """PIN and recovery key open at each point, and it is finished by saying it again."""
+    made = recovery.add(bench, enrolled)
+    enrolled.add_passphrase("of the installation")
+    way_in = bench.secret_file(made["key"], "way-in")
+    argv = bench.arguments("recovery-key", "--unlock-key-file", way_in, "--remove-other-keyslots", "check", enrolled)
+    for _ in every_cut(bench, enrolled, argv):
+        assert bench.unlock(enrolled).rc == 0 and enrolled.opens_with(made["key"])
+        assert bench.run(argv).rc == 0
+        assert not enrolled.opens_with(PASSPHRASE) and not enrolled.opens_with("of the installation")
+        assert len(enrolled.keyslots()) == 2 and bench.unlock(enrolled).rc == 0
+
+
 def test_threat_16_enroll_clears_a_cut_key(bench, enrolled):
     """The next enrolment of the volume does, too; the recovery key that counts stays."""
     made = recovery.add(bench, enrolled)
