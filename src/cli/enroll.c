@@ -203,20 +203,20 @@ static bool concerns_initramfs(const struct call *call, const struct enroll *enr
     return !call_state_folder(call) && strncmp(enroll->pin.device, "/dev/", 5) == 0;
 }
 
-static int tell_next_boot(const struct call *call, const struct enroll *enroll, struct error *error)
+static int update_initramfs(const struct call *call, const struct enroll *enroll, struct error *error)
+{
+    bool wanted = concerns_initramfs(call, enroll) && !call_flag(call, "no-initramfs") && initramfs_is_there();
+
+    return wanted ? initramfs_rebuild(error) : 0;
+}
+
+static void tell_next_boot(const struct call *call, const struct enroll *enroll)
 {
     if (!concerns_initramfs(call, enroll))
-        return 0;
-    if (!call_flag(call, "no-initramfs") && initramfs_is_there()) {
-        int r = initramfs_rebuild(error);
-
-        if (r)
-            return r;
-    }
+        return;
     log_warning("the initramfs now carries the pins, which changes the boot state: the next boot asks for the "
                 "%s. Log in then and run: bootseal reseal --current",
                 call_flag(call, "no-recovery-key") ? "passphrase" : "recovery key or a passphrase");
-    return 0;
 }
 
 static int prepare(const struct call *call, struct enroll *enroll, const struct enroll_request *request,
@@ -229,18 +229,21 @@ static int prepare(const struct call *call, struct enroll *enroll, const struct 
     return r ?: check_passphrase(call, enroll, error);
 }
 
-/* The protector is there. What goes wrong from here on does not keep the next boot from knowing it. */
+/* The protector is there. The initramfs must know it before a person is asked, who may walk away; and the person gets
+ * the recovery key even if there is something wrong with the initramfs. */
 static int conclude(const struct call *call, struct enroll *enroll, struct error *error)
 {
     struct recovery recovery = { .keyslot = -1 };
-    struct error told;
-    int r = print_result(call, enroll, &recovery, error), t;
+    struct error rebuilt;
+    int u = update_initramfs(call, enroll, &rebuilt), r;
 
+    r = print_result(call, enroll, &recovery, error);
     r = r ?: remove_others(call, enroll, &recovery, error);
-    t = tell_next_boot(call, enroll, &told);
-    if (!r && t)
-        *error = told;
-    return r ?: t;
+    if (!u)
+        tell_next_boot(call, enroll);
+    if (!r && u)
+        *error = rebuilt;
+    return r ?: u;
 }
 
 static int run(struct call *call, struct error *error)

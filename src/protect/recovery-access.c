@@ -67,26 +67,39 @@ static void list_ids(const struct recovery_list *list, char *ret, size_t size)
         used += (size_t)snprintf(ret + used, size - used, "%s%s", i ? ", " : "", list->items[i].id);
 }
 
+/* The key whose keyslot gave the volume key, else the only one that opens anything; NULL when that is not clear. */
+static const struct recovery *find_default(const struct recovery_access *access, const struct recovery_list *list)
+{
+    const struct recovery *only = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].keyslot < 0)
+            continue;
+        if (list->items[i].keyslot == access->keyslot)
+            return &list->items[i];
+        only = &list->items[i];
+        count++;
+    }
+    return count == 1 ? only : NULL;
+}
+
 int recovery_access_choose(const struct recovery_access *access, const char *id, struct recovery *ret,
                            struct error *error)
 {
-    const struct recovery *chosen = NULL;
-    struct recovery_list list;
     char ids[VOLUME_MAX_TOKENS * (RECOVERY_ID_TEXT + 1)] = "";
+    const struct recovery *chosen;
+    struct recovery_list list;
     int r = recovery_list_read(access->volume, &list, error);
 
     if (r)
         return r;
-    if (list.count == 0 || (id && !recovery_list_find(&list, id))) {
+    chosen = id ? recovery_list_find(&list, id) : find_default(access, &list);
+    if (!chosen && (id || list.count == 0)) {
         error_set(error, ERROR_NO_PROTECTOR, id ? "\"%s\" has no recovery key \"%s\"" : "\"%s\" has no recovery key",
                   volume_path(access->volume), id);
         return error_remedy(error, "see: bootseal recovery-key list %s", volume_path(access->volume));
     }
-    if (id)
-        chosen = recovery_list_find(&list, id);
-    for (size_t i = 0; !chosen && i < list.count; i++)
-        if (list.count == 1 || (access->keyslot >= 0 && list.items[i].keyslot == access->keyslot))
-            chosen = &list.items[i];
     if (!chosen) {
         list_ids(&list, ids, sizeof(ids));
         error_set(error, ERROR_USAGE, "\"%s\" has %zu recovery keys: %s", volume_path(access->volume), list.count, ids);

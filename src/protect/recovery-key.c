@@ -93,6 +93,20 @@ int recovery_key_add(struct volume *volume, const struct secret *key, int keep,
     return r;
 }
 
+/* By its ID: what its token's number or its keyslot is now, if they are there at all, the header says. */
+static int drop_key(struct volume *volume, const char *id, struct error *error)
+{
+    const struct recovery *old;
+    struct recovery_list list;
+    int r = recovery_list_read(volume, &list, error);
+
+    old = r ? NULL : recovery_list_find(&list, id);
+    /* a token without its keyslot says so, and is cleared away later; a keyslot without its token says nothing */
+    if (old && old->keyslot >= 0)
+        r = volume_keyslot_remove(volume, old->keyslot, error);
+    return r || !old ? r : volume_token_remove(volume, old->token, error);
+}
+
 int recovery_key_rotate(struct volume *volume, const struct secret *key, int keep, const struct recovery *old,
                         const struct recovery_hand_over *hand_over, struct recovery *ret, struct error *error)
 {
@@ -100,11 +114,7 @@ int recovery_key_rotate(struct volume *volume, const struct secret *key, int kee
 
     if (r)
         return r;
-    /* a token without its keyslot says so, and is cleared away later; a keyslot without its token says nothing */
-    if (old->keyslot >= 0)
-        r = volume_keyslot_remove(volume, old->keyslot, error);
-    if (!r)
-        r = volume_token_remove(volume, old->token, error);
+    r = drop_key(volume, old->id, error);
     return r ? error_prefix(error, "the new recovery key %s is good, but the old one %s is still there", ret->id,
                             old->id)
              : 0;

@@ -26,7 +26,7 @@ struct recovery_hand_over {
 int recovery_key_add(struct volume *volume, const struct secret *key, int keep,
                      const struct recovery_hand_over *hand_over, struct recovery *ret, struct error *error);
 
-/* Adds one in the place of `old`, which must be a key of the volume. */
+/* Adds one in the place of `old`, a key of the volume; one whose keyslot is gone already is good, too. */
 int recovery_key_rotate(struct volume *volume, const struct secret *key, int keep, const struct recovery *old,
                         const struct recovery_hand_over *hand_over, struct recovery *ret, struct error *error);
 
@@ -67,8 +67,8 @@ int recovery_access_by_pin(struct recovery_access *access, struct tpm *tpm, cons
                            struct error *error);
 
 /*
- * The key to be replaced: with this ID; or, with NULL, the one whose keyslot gave the volume key; or the only one. Else
- * ERROR_USAGE lists them. `ret` is filled.
+ * The key to be replaced: with this ID; or, with NULL, the one whose keyslot gave the volume key; or the only one that
+ * has a keyslot. Else ERROR_USAGE lists them. `ret` is filled.
  */
 int recovery_access_choose(const struct recovery_access *access, const char *id, struct recovery *ret,
                            struct error *error);

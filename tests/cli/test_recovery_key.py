@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 
 import pexpect
 import pytest
@@ -294,6 +295,19 @@ def test_rotate_by_the_key_itself(bench, volume, key):
                             key=PASSPHRASE)
     assert result.rc == 0 and result.json["replaced"] == other["id"]
     assert not volume.opens_with(other["key"])
+
+
+@pytest.mark.parametrize("options", [[], ["--id"]], ids=["the only one left", "by its ID"])
+def test_rotate_beside_a_key_without_a_keyslot(bench, volume, key, options):
+    """A key whose keyslot somebody removed is no choice, but may be named."""
+    dead = recovery.add(bench, volume)
+    subprocess.run(["cryptsetup", "luksKillSlot", "--batch-mode", volume.path, str(dead["keyslot"])], check=True)
+    options = [*options, dead["id"]] if options else []
+    result = bench.bootseal("recovery-key", "--json", "--yes", *options, "rotate", volume, key=PASSPHRASE)
+    assert result.rc == 0 and result.json["replaced"] == (dead if options else key)["id"]
+    ids = {each["id"] for each in recovery.listed(bench, volume)}
+    assert ids == {result.json["recovery_key"]["id"], *([key["id"]] if options else [])}
+    assert volume.opens_with(key["key"]) == bool(options) and volume.opens_with(result.json["recovery_key"]["key"])
 
 
 def test_rotate_what_is_not_there(bench, volume, key):

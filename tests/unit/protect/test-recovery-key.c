@@ -240,6 +240,23 @@ static void test_rotate(void **state)
     assert_int_equal(keyslots(bench), 1u | 1u << fresh.keyslot);
 }
 
+/* The old key's keyslot is gone already: the new one may get the number of its token. */
+static void test_rotate_what_opens_nothing(void **state)
+{
+    struct bench *bench = *state;
+    struct recovery old = add(bench), fresh;
+    cleanup(recovered_free) struct recovered recovered = { 0 };
+    const struct recovery_hand_over hand_over = { take, bench };
+    struct error error;
+
+    assert_good(volume_keyslot_remove(bench->volume, old.keyslot, &error), &error);
+    assert_good(recovery_key_rotate(bench->volume, &bench->key, 0, &old, &hand_over, &fresh, &error), &error);
+    assert_int_equal(tokens(bench, TOKEN_TYPE_RECOVERY), 1);
+    assert_int_equal(keyslots(bench), 1u | 1u << fresh.keyslot);
+    assert_good(open_with(bench, &bench->seen, &recovered, &error), &error);
+    assert_string_equal(recovered.recovery.id, fresh.id);
+}
+
 static void test_mark_used(void **state)
 {
     struct bench *bench = *state;
@@ -434,6 +451,7 @@ int main(void)
         test(test_only_the_keyslots_of_recovery_keys),
         test(test_any_way_in),
         test(test_rotate),
+        test(test_rotate_what_opens_nothing),
         test(test_mark_used),
         test(test_leftovers),
         test(test_forged_leftover),
