@@ -29,7 +29,7 @@ struct run {
 /* ---- unlock-all.c ---- */
 
 /* Shows a line to the person. */
-void unlock_run_show(const struct run *run, const char *format, va_list args);
+void unlock_run_show(const struct run *run, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* Maps volume i by what opens the keyslot; a test only opens the keyslot. */
 int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct secret *passphrase, struct error *error);
