@@ -37,7 +37,7 @@ static int choose_protector(struct target *target, struct error *error)
             target->protector = &list->items[i];
     if (!target->protector) {
         error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no bootseal protector", volume_path(target->volume));
-        return error_remedy(error, "open it with its passphrase, then run: bootseal enroll");
+        return error_remedy(error, "open it with its recovery key or passphrase, then run: bootseal enroll");
     }
     if (target->protector->keyslot < 0)
         return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", target->protector->token);

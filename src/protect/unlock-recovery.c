@@ -68,7 +68,8 @@ int unlock_run_recover(struct run *run, const struct secret *typed, struct error
     }
     if (any)
         return 0;
-    run->wrong_recovery_keys++;
+    if (++run->wrong_recovery_keys >= UNLOCK_RECOVERY_TRIES)
+        return error_set(error, ERROR_WRONG_PIN, "%u wrong recovery keys", run->wrong_recovery_keys);
     return r ? r : error_set(error, ERROR_WRONG_PIN, "that recovery key opens nothing here");
 }
 
@@ -99,44 +100,43 @@ static int ask(struct run *run, size_t i, const char *ids, struct secret *ret, s
     return (ui->ask_recovery_key ? ui->ask_recovery_key : ui->ask)(ui->context, prompt, ret, error);
 }
 
-/* One question; false when there is nobody to ask, or who was asked wants another way in. */
-static bool try_volume(struct run *run, size_t i, const char *ids)
+enum answer { ANSWER_TYPED, ANSWER_OTHER_WAY, ANSWER_NOBODY };
+
+/* One question about volume i, and what comes of it. */
+static enum answer try_volume(struct run *run, size_t i, const char *ids)
 {
     cleanup(secret_free) struct secret typed = { 0 };
     struct error error;
     int r = ask(run, i, ids, &typed, &error);
 
+    if (r && r != ERROR_WRONG_PIN)
+        return ANSWER_NOBODY;
     if (!r && typed.size == 0)
-        return false;
-    if (r == ERROR_WRONG_PIN) /* longer than any key */
+        return ANSWER_OTHER_WAY;
+    if (r) /* longer than any key */
         run->wrong_recovery_keys++;
-    else if (r)
-        return false;
-    if (!r)
+    else
         r = unlock_run_recover(run, &typed, &error);
     if (r)
         show(run, "%s", error.text);
-    return true;
+    return ANSWER_TYPED;
 }
 
 void unlock_run_ask_recovery(struct run *run)
 {
     char ids[IDS_SHOWN * (RECOVERY_ID_TEXT + 4)];
-    bool go_on = true;
+    enum answer answer = ANSWER_TYPED;
 
-    for (size_t i = 0; go_on && i < run->pins->volume_count; i++) {
-        if (!is_recoverable(run, i))
+    for (size_t i = 0; answer != ANSWER_NOBODY && i < run->pins->volume_count; i++) {
+        if (!is_recoverable(run, i) || run->wrong_recovery_keys >= UNLOCK_RECOVERY_TRIES)
             continue;
         name_keys(run, i, ids, sizeof(ids));
         if (!ids[0])
             continue;
         show(run, "%s can be opened by its recovery key; Enter alone goes on to other ways in",
              run->pins->volumes[i].name);
-        while (go_on && !run->opened[i] && run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES)
-            go_on = try_volume(run, i, ids);
-        if (run->wrong_recovery_keys >= UNLOCK_RECOVERY_TRIES) {
-            show(run, "%d wrong recovery keys", UNLOCK_RECOVERY_TRIES);
-            return;
-        }
+        do
+            answer = try_volume(run, i, ids);
+        while (answer == ANSWER_TYPED && !run->opened[i] && run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES);
     }
 }

@@ -40,7 +40,7 @@ int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct sec
 
 /*
  * Tries what was typed on the recovery keys of every volume that is still closed. 0 when it opened one. Else it is
- * counted, and ERROR_WRONG_PIN names the group that is wrong, or says that it is no key of theirs.
+ * counted, and ERROR_WRONG_PIN names the group that is wrong, or says that it is no key of theirs, or the last try.
  */
 int unlock_run_recover(struct run *run, const struct secret *typed, struct error *error);
 
