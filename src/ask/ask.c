@@ -3,6 +3,7 @@
 #include "ask/askpass.h"
 #include "ask/consoles.h"
 #include "ask/plymouth.h"
+#include "ask/recovery-entry.h"
 #include "ask/terminal.h"
 #include "base/cleanup.h"
 
@@ -75,6 +76,23 @@ int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret 
     if (!r)
         *ret = secret_take(&first);
     return r;
+}
+
+int ask_recovery_key(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error)
+{
+    char text[PROMPT_TEXT];
+
+    format_prompt(text, prompt, "");
+    if (way->askpass)
+        return askpass_ask(way->askpass, way->console, text, ret, error);
+    return recovery_entry_ask(way->console, text, ret, error);
+}
+
+bool ask_is_possible(const struct ask_way *way)
+{
+    struct termios modes;
+
+    return way->askpass || terminal_save(way->console, &modes);
 }
 
 /* True when the answer is the word or its first letter, in either case. */

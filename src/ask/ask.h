@@ -42,6 +42,16 @@ int ask_secret(const struct ask_way *way, const char *prompt, struct secret *ret
 int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
 
 /*
+ * Asks for a recovery key, as ask_secret(): what is returned is still to be parsed (base/recovery-key-text.h), or
+ * empty. On a terminal each group is looked at as it is typed, and one with a typo is named at once and typed again;
+ * asterisks stand for the digits. By askpass the whole line is typed first.
+ */
+int ask_recovery_key(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
+/* Whether a question can be asked: there is a terminal, or askpass. */
+bool ask_is_possible(const struct ask_way *way);
+
+/*
  * Asks on the terminal (never by askpass) "QUESTION [y/N]", with echo. An empty line is no. What is neither yes nor no
  * is asked again, twice; then, at the end of input and without a terminal: ERROR_USAGE, with *ret false.
  */

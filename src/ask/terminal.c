@@ -15,6 +15,7 @@ struct terminal {
     int fd;
     struct termios before; /* as it was found */
     enum terminal_echo echo;
+    bool by_bytes; /* an editor of ours gets each byte */
     sigset_t mask_before;
     sigset_t held;
     int signals; /* a signalfd on `held`; -1 before anything was changed */
@@ -60,6 +61,11 @@ static int prepare_modes(struct terminal *terminal, struct error *error)
 
     modes.c_iflag = (modes.c_iflag & ~(tcflag_t)(IGNCR | INLCR)) | ICRNL;
     modes.c_lflag |= ICANON | ISIG;
+    if (terminal->by_bytes) {
+        modes.c_lflag &= ~(tcflag_t)ICANON;
+        modes.c_cc[VMIN] = 1;
+        modes.c_cc[VTIME] = 0;
+    }
     if (terminal->echo == TERMINAL_ECHO)
         modes.c_lflag |= ECHO | ECHOE | ECHOK;
     else
@@ -222,6 +228,60 @@ int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, 
     if (!r)
         *ret = secret_take(&line.bytes);
     return r;
+}
+
+/* One byte, or none yet. */
+static int feed_byte(struct terminal *terminal, const struct terminal_editor *editor, enum terminal_edit *ret,
+                     struct error *error)
+{
+    char show[TERMINAL_SHOW_TEXT] = "";
+    uint8_t byte;
+    ssize_t n = read(terminal->fd, &byte, 1);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0 && errno != EIO)
+        return error_errno(error, errno, "cannot read from the terminal");
+    *ret = n > 0 ? editor->feed(editor->context, byte, show) : TERMINAL_EDIT_END;
+    explicit_bzero(&byte, sizeof(byte));
+    if (*ret == TERMINAL_EDIT_END)
+        return error_set(error, ERROR_USAGE, "the input ended before a line was typed");
+    if (*ret == TERMINAL_EDIT_ANEW)
+        (void)tcflush(terminal->fd, TCIFLUSH);
+    write_text(terminal->fd, show);
+    return 0;
+}
+
+static int edit_line(struct terminal *terminal, const char *prompt, const struct terminal_editor *editor,
+                     struct error *error)
+{
+    enum terminal_edit edit = TERMINAL_EDIT_MORE;
+    int r = 0, signal_number;
+
+    editor->start(editor->context);
+    write_text(terminal->fd, prompt);
+    while (!r && edit != TERMINAL_EDIT_DONE) {
+        r = wait_for_input(terminal, &signal_number, error);
+        if (!r && !signal_number) {
+            r = feed_byte(terminal, editor, &edit, error);
+        } else if (!r) {
+            editor->start(editor->context);
+            r = pass_on_signal(terminal, signal_number, error);
+            write_text(terminal->fd, r ? "" : prompt);
+        }
+    }
+    write_text(terminal->fd, "\n");
+    return r;
+}
+
+int terminal_edit(const char *path, const char *prompt, const struct terminal_editor *editor, struct error *error)
+{
+    cleanup(terminal_close) struct terminal terminal = {
+        .fd = -1, .signals = -1, .echo = TERMINAL_NO_ECHO, .by_bytes = true
+    };
+    int r = terminal_open(&terminal, path, error);
+
+    return r ? r : edit_line(&terminal, prompt, editor, error);
 }
 
 void terminal_show(const char *path, const char *text)

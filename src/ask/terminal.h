@@ -18,6 +18,28 @@ enum terminal_echo { TERMINAL_ECHO, TERMINAL_NO_ECHO };
 int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, struct secret *ret,
                  struct error *error);
 
+/*
+ * A line editor in the place of the kernel's: it gets each byte as it is typed and says what is to be shown, with the
+ * echo off. start() is called before the first byte and after a signal, when the line begins anew.
+ */
+#define TERMINAL_SHOW_TEXT 512
+
+enum terminal_edit {
+    TERMINAL_EDIT_MORE,
+    TERMINAL_EDIT_ANEW, /* and what was typed ahead is to be dropped */
+    TERMINAL_EDIT_DONE, /* the line is complete */
+    TERMINAL_EDIT_END,  /* the person ended the input */
+};
+
+struct terminal_editor {
+    void (*start)(void *context);
+    enum terminal_edit (*feed)(void *context, uint8_t byte, char ret_show[TERMINAL_SHOW_TEXT]);
+    void *context;
+};
+
+/* Writes the prompt and feeds the editor until its line is complete. Errors as terminal_ask(). */
+int terminal_edit(const char *path, const char *prompt, const struct terminal_editor *editor, struct error *error);
+
 /* Writes text as it is. A terminal that is not there, or takes nothing for a second, is left alone. */
 void terminal_show(const char *path, const char *text);
 

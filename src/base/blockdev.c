@@ -188,6 +188,7 @@ struct walk {
     const char *sysfs;
     blockdev_accept accept;
     void *context;
+    bool every; /* way is asked for; else one is enough */
     size_t visits;
 };
 
@@ -219,20 +220,28 @@ static int walk_device(struct walk *walk, struct blockdev device, unsigned depth
     return r ? r : walk_list(walk, &slaves, depth + 1, ret, error);
 }
 
-/* An empty list is a leaf's: the way ended and nothing on it was accepted. */
+/* An empty list is a leaf's: the way ended and nothing on it was accepted. It ends where the answer is known. */
 static int walk_list(struct walk *walk, const struct blockdev_list *list, unsigned depth, bool *ret,
                      struct error *error)
 {
     int r = 0;
 
-    *ret = list->count > 0;
-    for (size_t i = 0; !r && *ret && i < list->count; i++)
+    *ret = walk->every && list->count > 0;
+    for (size_t i = 0; !r && *ret == walk->every && i < list->count; i++)
         r = walk_device(walk, list->devices[i], depth, ret, error);
     return r;
 }
 
 int blockdev_every_way(const char *sysfs, const struct blockdev_list *list, blockdev_accept accept, void *context,
                        bool *ret, struct error *error)
+{
+    struct walk walk = { .sysfs = sysfs, .accept = accept, .context = context, .every = true };
+
+    return walk_list(&walk, list, 0, ret, error);
+}
+
+int blockdev_some_way(const char *sysfs, const struct blockdev_list *list, blockdev_accept accept, void *context,
+                      bool *ret, struct error *error)
 {
     struct walk walk = { .sysfs = sysfs, .accept = accept, .context = context };
 

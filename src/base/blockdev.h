@@ -65,5 +65,9 @@ typedef bool (*blockdev_accept)(void *context, const struct blockdev_node *node)
 int blockdev_every_way(const char *sysfs, const struct blockdev_list *list, blockdev_accept accept, void *context,
                        bool *ret, struct error *error);
 
+/* The same walk, with *ret true when at least one way comes by an accepted device. An empty list has none. */
+int blockdev_some_way(const char *sysfs, const struct blockdev_list *list, blockdev_accept accept, void *context,
+                      bool *ret, struct error *error);
+
 /* blockdev_every_way() for "a dm-crypt mapping that LUKS made": a dm UUID that starts with "CRYPT-LUKS". */
 int blockdev_is_encrypted(const char *sysfs, const struct blockdev_list *list, bool *ret, struct error *error);

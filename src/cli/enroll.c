@@ -1,10 +1,13 @@
 #include "protect/enroll.h"
+#include "ask/ask.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/recovery-output.h"
 #include "cli/secrets.h"
 #include "protect/initramfs.h"
+#include "protect/other-keyslots.h"
 
 #include <string.h>
 
@@ -23,6 +26,11 @@ static const struct option_row options[] = {
     { "no-pin", NULL, "no PIN: whoever switches the machine on has the data" },
     { "current-values", NULL, "without a record of the initramfs, take the PCRs as they are now" },
     { "no-initramfs", NULL, "do not rebuild the initramfs: pins get into it later" },
+    { "no-recovery-key", NULL, "make no recovery key" },
+    { "output", "FILE", "write the recovery key to a new file (mode 0600) instead of showing it" },
+    { "qr", NULL, "show the recovery key as a QR code too" },
+    { "remove-other-keyslots", NULL, "afterwards remove every keyslot that is no protector's or recovery key's" },
+    { "yes", NULL, "ask nothing: neither for groups of the recovery key nor whether other keyslots go" },
     { "allow-unencrypted-state", NULL, "accept a state folder outside LUKS: tests and images only" },
     { 0 },
 };
@@ -60,20 +68,28 @@ static int check_stdin_once(const struct call *call, struct error *error)
     return 0;
 }
 
-/* A key file is taken as it stands, as cryptsetup does, and then as a line of text that somebody's editor has ended. */
+static int check_recovery_options(const struct call *call, struct error *error)
+{
+    if (!call_flag(call, "no-recovery-key"))
+        return recovery_output_check(call, error);
+    if (call_flag(call, "output") || call_flag(call, "qr"))
+        return error_set(error, ERROR_USAGE, "enroll: --no-recovery-key leaves nothing for --output and --qr");
+    if (!call_flag(call, "remove-other-keyslots"))
+        return 0;
+    error_set(error, ERROR_REFUSED,
+              "enroll: without other keyslots and a recovery key, the TPM would be the only way "
+              "in");
+    return error_remedy(error, "leave out --no-recovery-key; or, with a recovery key that you have: bootseal "
+                               "recovery-key check --remove-other-keyslots");
+}
+
 static int check_passphrase(const struct call *call, struct enroll *enroll, struct error *error)
 {
     cleanup(secret_free) struct secret passphrase = { 0 };
-    size_t size;
     int r = secret_from_call(call, "unlock-key-file", "Existing passphrase of the volume", VOLUME_MAX_PASSPHRASE_BYTES,
                              &passphrase, error);
 
-    if (r)
-        return r;
-    r = enroll_check_passphrase(enroll, &passphrase, error);
-    size = passphrase.size;
-    secret_chomp(&passphrase);
-    return r == ERROR_WRONG_PIN && passphrase.size < size ? enroll_check_passphrase(enroll, &passphrase, error) : r;
+    return r ? r : enroll_check_passphrase(enroll, &passphrase, error);
 }
 
 static int finish(const struct call *call, struct enroll *enroll, struct error *error)
@@ -87,45 +103,146 @@ static int finish(const struct call *call, struct enroll *enroll, struct error *
     return r ? r : enroll_finish(enroll, &pin, error);
 }
 
-static int print_result(const struct call *call, const struct enroll *enroll, struct error *error)
+static void print_text(const struct enroll *enroll)
 {
-    cleanup(json_free) struct json_object *result = NULL;
     const struct protector *protector = &enroll->protector;
-    int r;
 
-    if (!call_flag(call, "json")) {
-        printf("protector %s (%s) in keyslot %d of %s\n", protector->id, protector_kind_name(protector->kind),
-               protector->keyslot, volume_path(enroll->volume));
-        return 0;
-    }
-    result = json_object_new_object();
-    r = result ? 0 : error_no_memory(error);
-    if (!r)
-        r = json_add(result, "protector", json_object_new_string(protector->id), error);
-    if (!r)
-        r = json_add(result, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
-    if (!r)
-        r = json_add(result, "keyslot", json_object_new_int(protector->keyslot), error);
-    if (!r)
-        r = json_add(result, "volume", json_object_new_string(enroll->pin.uuid), error);
-    if (!r)
-        r = json_add(result, "name", json_object_new_string(enroll->pin.name), error);
-    return r ? r : print_json(result, error);
+    printf("protector %s (%s) in keyslot %d of %s\n", protector->id, protector_kind_name(protector->kind),
+           protector->keyslot, volume_path(enroll->volume));
 }
 
-static int tell_next_boot(const struct call *call, const struct enroll *enroll, struct error *error)
+static int new_result(const struct enroll *enroll, struct json_object **ret, struct error *error)
 {
-    if (!pins_concern_this_boot(call_state_folder(call), &enroll->pin))
-        return 0;
-    if (!call_flag(call, "no-initramfs") && initramfs_is_there()) {
-        int r = initramfs_rebuild(error);
+    struct json_object *result = *ret = json_object_new_object();
+    const struct protector *protector = &enroll->protector;
+    int r = result ? 0 : error_no_memory(error);
 
-        if (r)
-            return r;
-    }
+    r = r ?: json_add(result, "protector", json_object_new_string(protector->id), error);
+    r = r ?: json_add(result, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
+    r = r ?: json_add(result, "keyslot", json_object_new_int(protector->keyslot), error);
+    r = r ?: json_add(result, "volume", json_object_new_string(enroll->pin.uuid), error);
+    r = r ?: json_add(result, "name", json_object_new_string(enroll->pin.name), error);
+    if (!r && json_object_object_add(result, "recovery_key", NULL) < 0)
+        r = error_no_memory(error);
+    return r;
+}
+
+/* The key is handed over with the result, so this prints that too. */
+static int make_recovery_key(const struct call *call, struct enroll *enroll, struct json_object *result,
+                             struct recovery *ret, struct error *error)
+{
+    struct recovery_output output = { .call = call, .result = result };
+    struct recovery_hand_over hand_over = recovery_output_hand_over(&output);
+    int r = recovery_key_add(enroll->volume, &enroll->key, enroll->key_keyslot, &hand_over, ret, error);
+
+    if (!r)
+        return 0;
+    recovery_output_take_back(&output);
+    error_prefix(error, "the protector is there, but no recovery key was made");
+    return error_remedy(error, "run: bootseal recovery-key add %s", volume_path(enroll->volume));
+}
+
+static int print_result(const struct call *call, struct enroll *enroll, struct recovery *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *result = NULL;
+    bool json = call_flag(call, "json");
+    int r = json ? new_result(enroll, &result, error) : 0;
+
+    if (!r && !json)
+        print_text(enroll);
+    if (r || !call_flag(call, "no-recovery-key"))
+        return r ?: make_recovery_key(call, enroll, result, ret, error);
+    return json ? print_json(result, error) : 0;
+}
+
+static void list_keyslots(uint32_t mask, char *ret, size_t size)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < VOLUME_MAX_KEYSLOTS && used < size; i++)
+        if (mask & (1u << i))
+            used += (size_t)snprintf(ret + used, size - used, "%s%d", used ? ", " : "", i);
+}
+
+/* Asked unless one of the options has answered. */
+static int wants_removal(const struct call *call, uint32_t others, bool *ret, struct error *error)
+{
+    const struct ask_way way = ask_way_terminal();
+    char keyslots[128] = "", question[200];
+
+    *ret = call_flag(call, "remove-other-keyslots");
+    if (*ret || call_flag(call, "yes") || !ask_is_possible(&way))
+        return 0;
+    list_keyslots(others, keyslots, sizeof(keyslots));
+    snprintf(question, sizeof(question), "Remove the other keyslots (%s)? What opens them now will open nothing",
+             keyslots);
+    return ask_yes_no(&way, question, ret, error);
+}
+
+/* Passphrases left from the installation make the TPM irrelevant. */
+static int remove_others(const struct call *call, struct enroll *enroll, const struct recovery *recovery,
+                         struct error *error)
+{
+    uint32_t others = 0;
+    bool wanted = false;
+    int r = other_keyslots(enroll->volume, &others, error);
+
+    if (r || !others || call_flag(call, "no-recovery-key"))
+        return r;
+    r = wants_removal(call, others, &wanted, error);
+    if (!r && wanted)
+        r = other_keyslots_remove(enroll->volume, recovery, error);
+    if (!r && !wanted)
+        log_warning("other keyslots remain: whoever knows what opens them needs neither TPM nor PIN");
+    return r;
+}
+
+static bool concerns_initramfs(const struct call *call, const struct enroll *enroll)
+{
+    return pins_concern_this_boot(call_state_folder(call), &enroll->pin);
+}
+
+static int update_initramfs(const struct call *call, const struct enroll *enroll, struct error *error)
+{
+    bool wanted = concerns_initramfs(call, enroll) && !call_flag(call, "no-initramfs") && initramfs_is_there();
+
+    return wanted ? initramfs_rebuild(error) : 0;
+}
+
+static void tell_next_boot(const struct call *call, const struct enroll *enroll)
+{
+    if (!concerns_initramfs(call, enroll))
+        return;
     log_warning("the initramfs now carries the pins, which changes the boot state: the next boot asks for the "
-                "passphrase. Log in then and run: bootseal reseal --current");
-    return 0;
+                "%s. Log in then and run: bootseal reseal --current",
+                call_flag(call, "no-recovery-key") ? "passphrase" : "recovery key or a passphrase");
+}
+
+static int prepare(const struct call *call, struct enroll *enroll, const struct enroll_request *request,
+                   struct error *error)
+{
+    int r = enroll_begin(enroll, request, error);
+
+    if (!r && !call_flag(call, "no-recovery-key"))
+        r = recovery_output_check_place(call, enroll->pin.uuid, error);
+    return r ?: check_passphrase(call, enroll, error);
+}
+
+/* The protector is there. The initramfs must know it before a person is asked, who may walk away; and the person gets
+ * the recovery key even if there is something wrong with the initramfs. */
+static int conclude(const struct call *call, struct enroll *enroll, struct error *error)
+{
+    struct recovery recovery = { .keyslot = -1 };
+    struct error rebuilt;
+    int u = update_initramfs(call, enroll, &rebuilt), r;
+
+    r = print_result(call, enroll, &recovery, error);
+    r = r ?: remove_others(call, enroll, &recovery, error);
+    if (!u)
+        tell_next_boot(call, enroll);
+    if (!r && u)
+        *error = rebuilt;
+    return r ?: u;
 }
 
 static int run(struct call *call, struct error *error)
@@ -144,21 +261,14 @@ static int run(struct call *call, struct error *error)
     };
     int r = read_policy(call, &request.document, error);
 
-    if (!r)
-        r = check_stdin_once(call, error);
-    if (!r)
-        r = call_open_tpm(call, &tpm, error);
+    r = r ?: check_stdin_once(call, error);
+    r = r ?: check_recovery_options(call, error);
+    r = r ?: call_open_tpm(call, &tpm, error);
     request.tpm = tpm;
-    if (!r)
-        r = enroll_begin(&enroll, &request, error);
-    if (!r)
-        r = check_passphrase(call, &enroll, error);
-    if (!r)
-        r = finish(call, &enroll, error);
-    if (r)
-        return error_prefix(error, "enroll \"%s\"", request.device);
-    r = print_result(call, &enroll, error);
-    return r ? r : tell_next_boot(call, &enroll, error);
+    r = r ?: prepare(call, &enroll, &request, error);
+    r = r ?: finish(call, &enroll, error);
+    r = r ?: conclude(call, &enroll, error);
+    return r ? error_prefix(error, "enroll \"%s\"", request.device) : 0;
 }
 
 const struct verb verb_enroll = {

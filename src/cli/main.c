@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_enroll, &verb_unlock, &verb_status, &verb_reseal, &verb_remove,
+    &verb_enroll, &verb_unlock, &verb_status, &verb_reseal, &verb_recovery_key, &verb_remove,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -18,7 +18,7 @@ static void print_verbs(void)
     puts("usage: bootseal VERB [OPTIONS] [DEVICE]\n"
          "Ties the unlocking of LUKS2 volumes to the TPM, the measured boot state and a PIN.\n");
     for (size_t i = 0; i < VERB_COUNT; i++)
-        printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+        printf("  %-12s %s\n", verbs[i]->name, verbs[i]->summary);
     puts("\nbootseal VERB --help shows a verb's options; bootseal(8) the rest.");
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "luks/token.h"
 #include "luks/volume.h"
 
 #define TOKEN_NAME_TEXT sizeof("token 31")
@@ -73,6 +74,13 @@ int room_for_keyslot(const struct json_view *metadata, size_t key_size_bytes, st
 
 /* Sets "type", "keyslots" (none when keyslot is -1) and "version", and leaves the other keys. */
 int token_set_head(struct json_object *token, const char *type, int keyslot, struct error *error);
+
+/* ERROR_METADATA for a version that is not TOKEN_VERSION. */
+int token_get_version(const struct json_view *view, struct error *error);
+
+/* The one keyslot; -1 when the list is empty. */
+int token_get_keyslot(const struct json_view *view, int *ret, struct error *error);
+int token_get_time(const struct json_view *view, const char *key, char ret[TOKEN_TIME_TEXT], struct error *error);
 
 /* ---- resolve.c, mapping.c ---- */
 

@@ -118,6 +118,13 @@ static int find_room(struct volume *volume, size_t key_size_bytes, int *ret_slot
     return r ?: room_for_keyslot(&metadata, key_size_bytes, error);
 }
 
+int volume_keyslot_room(struct volume *volume, size_t key_size_bytes, struct error *error)
+{
+    int slot;
+
+    return find_room(volume, key_size_bytes, &slot, error);
+}
+
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
                        struct error *error)
 {

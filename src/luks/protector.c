@@ -4,7 +4,6 @@
 #include "luks/internal.h"
 
 #include <string.h>
-#include <time.h>
 
 #define PAYLOAD_KEYSLOT "keyslot"
 #define KDF_TYPE "argon2id"
@@ -18,17 +17,6 @@ const char *protector_kind_name(enum protector_kind kind)
 }
 
 /* ---- reading ---- */
-
-static int read_version(const struct json_view *view, struct error *error)
-{
-    int64_t version;
-    int r = json_get_integer(view, "version", 0, INT32_MAX, &version, error);
-
-    if (r || version == TOKEN_VERSION)
-        return r;
-    json_fault(view, "version", error, "%lld is not known to this bootseal", (long long)version);
-    return error_remedy(error, "use the bootseal that wrote it, or a newer one");
-}
 
 static int read_one_of(const struct json_view *view, const char *key, const char *const *words, size_t count,
                        size_t *ret, struct error *error)
@@ -44,30 +32,6 @@ static int read_one_of(const struct json_view *view, const char *key, const char
             return 0;
         }
     return json_fault(view, key, error, "\"%s\" is not known to this bootseal", text);
-}
-
-/* At most one: the keyslot is gone from the list when somebody removed it. */
-static int read_keyslot(const struct json_view *view, int *ret, struct error *error)
-{
-    struct json_view list;
-    struct json_object *item;
-    char name[12];
-    int r = json_get_array(view, "keyslots", 1, &list, error);
-
-    if (r)
-        return r;
-    *ret = -1;
-    if (json_object_array_length(list.object) == 0)
-        return 0;
-    item = json_object_array_get_idx(list.object, 0);
-    for (int i = 0; json_object_is_type(item, json_type_string) && i < VOLUME_MAX_KEYSLOTS; i++) {
-        snprintf(name, sizeof(name), "%d", i);
-        if (strcmp(json_object_get_string(item), name) == 0) {
-            *ret = i;
-            return 0;
-        }
-    }
-    return json_fault(view, "keyslots", error, "must hold a number from 0 to 31, as a string");
 }
 
 static int read_id(const struct json_view *view, char ret[VOLUME_UUID_TEXT], struct error *error)
@@ -95,27 +59,6 @@ static int read_label(const struct json_view *view, char ret[PROTECTOR_LABEL_MAX
         if (*p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
             return json_fault(view, "label", error, "has a control character");
     snprintf(ret, PROTECTOR_LABEL_MAX + 1, "%s", text);
-    return 0;
-}
-
-/* "2026-11-21T20:00:00Z", and a date that exists: it reads as a time that is written in the same way. */
-static int read_created(const struct json_view *view, char ret[21], struct error *error)
-{
-    static const char form[] = "%Y-%m-%dT%H:%M:%SZ";
-    char again[32] = "";
-    struct tm fields = { 0 };
-    const char *text, *end;
-    time_t seconds;
-    int r = json_get_string(view, "created", 20, &text, error);
-
-    if (r)
-        return r;
-    end = strptime(text, form, &fields);
-    seconds = timegm(&fields);
-    if (!end || *end || !gmtime_r(&seconds, &fields) || !strftime(again, sizeof(again), form, &fields) ||
-        strcmp(again, text) != 0 || strlen(text) != 20)
-        return json_fault(view, "created", error, "must be a time like 2026-11-21T20:00:00Z");
-    memcpy(ret, text, 21);
     return 0;
 }
 
@@ -176,15 +119,15 @@ int protector_from_json(const struct json_view *view, int number, struct protect
     static const char *const payloads[] = { PAYLOAD_KEYSLOT };
     struct protector protector = { .token = number };
     size_t word, kind = 0;
-    int r = read_version(view, error);
+    int r = token_get_version(view, error);
 
     r = r ?: read_one_of(view, "type", types, array_size(types), &word, error);
     r = r ?: read_one_of(view, "kind", kind_names, array_size(kind_names), &kind, error);
     r = r ?: read_one_of(view, "payload", payloads, array_size(payloads), &word, error);
-    r = r ?: read_keyslot(view, &protector.keyslot, error);
+    r = r ?: token_get_keyslot(view, &protector.keyslot, error);
     r = r ?: read_id(view, protector.id, error);
     r = r ?: read_label(view, protector.label, error);
-    r = r ?: read_created(view, protector.created, error);
+    r = r ?: token_get_time(view, "created", protector.created, error);
     r = r ?: read_tpm(view, &protector, error);
     protector.kind = (enum protector_kind)kind;
     if (!r && protector.kind == PROTECTOR_TPM2_PIN)

@@ -9,6 +9,9 @@
 
 #include <libcryptsetup.h>
 #include <string.h>
+#include <time.h>
+
+static const char time_form[] = "%Y-%m-%dT%H:%M:%SZ";
 
 static int tokens_of(const struct json_view *metadata, struct json_view *ret, uint32_t *ret_mask, struct error *error)
 {
@@ -161,4 +164,71 @@ int token_new(const char *type, int keyslot, struct json_object **ret, struct er
     if (!r)
         *ret = take_ptr(token);
     return r;
+}
+
+/* ---- the fields that all of our tokens have ---- */
+
+int token_get_version(const struct json_view *view, struct error *error)
+{
+    int64_t version;
+    int r = json_get_integer(view, "version", 0, INT32_MAX, &version, error);
+
+    if (r || version == TOKEN_VERSION)
+        return r;
+    json_fault(view, "version", error, "%lld is not known to this bootseal", (long long)version);
+    return error_remedy(error, "use the bootseal that wrote it, or a newer one");
+}
+
+/* At most one: the keyslot is gone from the list when somebody removed it. */
+int token_get_keyslot(const struct json_view *view, int *ret, struct error *error)
+{
+    struct json_view list;
+    struct json_object *item;
+    char name[12];
+    int r = json_get_array(view, "keyslots", 1, &list, error);
+
+    if (r)
+        return r;
+    *ret = -1;
+    if (json_object_array_length(list.object) == 0)
+        return 0;
+    item = json_object_array_get_idx(list.object, 0);
+    for (int i = 0; json_object_is_type(item, json_type_string) && i < VOLUME_MAX_KEYSLOTS; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        if (strcmp(json_object_get_string(item), name) == 0) {
+            *ret = i;
+            return 0;
+        }
+    }
+    return json_fault(view, "keyslots", error, "must hold a number from 0 to 31, as a string");
+}
+
+/* "2026-11-21T20:00:00Z", and a date that exists: it reads as a time that is written in the same way. */
+int token_get_time(const struct json_view *view, const char *key, char ret[TOKEN_TIME_TEXT], struct error *error)
+{
+    char again[32] = "";
+    struct tm fields = { 0 };
+    const char *text, *end;
+    time_t seconds;
+    int r = json_get_string(view, key, 20, &text, error);
+
+    if (r)
+        return r;
+    end = strptime(text, time_form, &fields);
+    seconds = timegm(&fields);
+    if (!end || *end || !gmtime_r(&seconds, &fields) || !strftime(again, sizeof(again), time_form, &fields) ||
+        strcmp(again, text) != 0 || strlen(text) != 20)
+        return json_fault(view, key, error, "must be a time like 2026-11-21T20:00:00Z");
+    memcpy(ret, text, TOKEN_TIME_TEXT);
+    return 0;
+}
+
+int token_time_now(char ret[TOKEN_TIME_TEXT], struct error *error)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+
+    if (gmtime_r(&now, &utc) && strftime(ret, TOKEN_TIME_TEXT, time_form, &utc))
+        return 0;
+    return error_set(error, ERROR_FAILED, "cannot tell the time");
 }

@@ -21,6 +21,7 @@
 #define TOKEN_TYPE_PENDING "bootseal-pending"
 #define TOKEN_TYPE_APPROVAL "bootseal-approval"
 #define TOKEN_VERSION 1
+#define TOKEN_TIME_TEXT 21 /* RFC 3339, UTC: "2026-11-21T20:00:00Z" */
 
 #define PROTECTOR_LABEL_MAX 63
 #define KDF_SALT_BYTES 32
@@ -43,7 +44,7 @@ struct protector {
     enum protector_kind kind;
     char id[VOLUME_UUID_TEXT];
     char label[PROTECTOR_LABEL_MAX + 1];
-    char created[21]; /* RFC 3339, UTC */
+    char created[TOKEN_TIME_TEXT];
     struct object_name srk;
     struct object_name approval;
     struct sealed_blob sealed;
@@ -67,6 +68,9 @@ void protector_list_free(struct protector_list *list);
 
 /* Starts a token: type, keyslots (none when keyslot is -1) and version. */
 int token_new(const char *type, int keyslot, struct json_object **ret, struct error *error);
+
+/* The time of now, as tokens have it. */
+int token_time_now(char ret[TOKEN_TIME_TEXT], struct error *error);
 
 /* The words of a kind: "tpm2-pin", "tpm2". */
 const char *protector_kind_name(enum protector_kind kind);

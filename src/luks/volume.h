@@ -76,6 +76,9 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
                        struct error *error);
 
+/* ERROR_REFUSED, with what to do, when volume_keyslot_add() would find no room for another keyslot. */
+int volume_keyslot_room(struct volume *volume, size_t key_size_bytes, struct error *error);
+
 /* Whether the keyslot has the minimal PBKDF2, as volume_keyslot_add() makes them: a passphrase's has more. */
 int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error);
 

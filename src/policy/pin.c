@@ -1,5 +1,7 @@
 #include "policy/document.h"
 
+#include "base/recovery-key-text.h"
+
 static bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -25,5 +27,7 @@ int policy_pin_check(const struct pin_rules *rules, const struct secret *pin, st
         if (rules->digits_only && !is_digit(pin->bytes[i]))
             return error_set(error, ERROR_USAGE, "the PIN may have digits only, as the policy says");
     }
+    if (recovery_key_has_form(pin))
+        return error_set(error, ERROR_USAGE, "the PIN looks like a recovery key, and prompts would take it for one");
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "protect/leftover.h"
 #include "protect/mapper-name.h"
 #include "protect/provision.h"
+#include "protect/recover.h"
 
 #include "base/blockdev.h"
 #include "base/cleanup.h"
@@ -281,7 +282,7 @@ static int clear_leftovers(struct enroll *enroll, struct error *error)
 
 int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error)
 {
-    int r = volume_keyslot_open(enroll->volume, -1, passphrase, &enroll->key, &enroll->key_keyslot, error);
+    int r = recover_any(enroll->volume, passphrase, &enroll->key, &enroll->key_keyslot, error);
 
     if (r)
         return error_prefix(error, "the existing passphrase");

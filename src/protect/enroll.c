@@ -12,7 +12,6 @@
 
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 /* The secrets of one enrolment. */
 struct material {
@@ -44,8 +43,7 @@ static int new_uuid(char ret[VOLUME_UUID_TEXT], struct error *error)
 static int describe_protector(struct enroll *enroll, struct error *error)
 {
     struct protector *protector = &enroll->protector;
-    time_t now = time(NULL);
-    struct tm utc;
+    int r;
 
     *protector = (struct protector){
         .token = -1,
@@ -56,9 +54,8 @@ static int describe_protector(struct enroll *enroll, struct error *error)
     };
     if (enroll->request.label)
         strcpy(protector->label, enroll->request.label);
-    if (!gmtime_r(&now, &utc) || !strftime(protector->created, sizeof(protector->created), "%Y-%m-%dT%H:%M:%SZ", &utc))
-        return error_set(error, ERROR_FAILED, "cannot tell the time");
-    return new_uuid(protector->id, error);
+    r = token_time_now(protector->created, error);
+    return r ? r : new_uuid(protector->id, error);
 }
 
 /* Whether the PIN is the one of an enrolled volume: then both share salt and cost, and one question opens both. */

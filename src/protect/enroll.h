@@ -45,7 +45,7 @@ struct enroll {
  */
 int enroll_begin(struct enroll *ret, const struct enroll_request *request, struct error *error);
 
-/* The existing passphrase, tried at once. */
+/* The existing passphrase or recovery key, tried at once: see recover_any(). */
 int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error);
 
 /* `pin` is NULL with no_pin. After success enroll->protector is the new one. */

@@ -3,8 +3,11 @@
 #include "base/cleanup.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PLANNED "planned_keyslot"
+#define KIND "kind"
+#define KIND_RECOVERY "recovery"
 
 static int first_free_keyslot(struct volume *volume, int *ret, struct error *error)
 {
@@ -22,32 +25,53 @@ static int first_free_keyslot(struct volume *volume, int *ret, struct error *err
     return error_remedy(error, "free one with cryptsetup luksKillSlot");
 }
 
-int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error)
+static int announce(struct volume *volume, struct json_object *token, struct error *error)
 {
-    cleanup(json_free) struct json_object *token = NULL;
     int number = -1, keyslot = -1;
     int r = first_free_keyslot(volume, &keyslot, error);
 
-    if (!r)
-        r = protector_to_json(protector, TOKEN_TYPE_PENDING, NULL, &token, error);
     if (!r)
         r = json_add(token, PLANNED, json_object_new_int(keyslot), error);
     return r ? r : volume_token_write(volume, &number, token, error);
 }
 
+int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    int r = protector_to_json(protector, TOKEN_TYPE_PENDING, NULL, &token, error);
+
+    return r ? r : announce(volume, token, error);
+}
+
+int leftover_announce_recovery(struct volume *volume, const struct recovery *recovery, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    int r = token_new(TOKEN_TYPE_PENDING, -1, &token, error);
+
+    if (!r)
+        r = json_add(token, KIND, json_object_new_string(KIND_RECOVERY), error);
+    if (!r)
+        r = json_add(token, "id", json_object_new_string(recovery->id), error);
+    if (!r)
+        r = json_add(token, "created", json_object_new_string(recovery->created), error);
+    return r ? r : announce(volume, token, error);
+}
+
 static int named_keyslots(struct volume *volume, uint32_t *ret, struct error *error)
 {
     cleanup(protector_list_free) struct protector_list list = { 0 };
-    int r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, error);
+    int r = recovery_keyslots(volume, ret, error);
 
-    *ret = 0;
+    if (!r)
+        r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, error);
     for (size_t i = 0; i < list.count; i++)
         if (list.items[i].keyslot >= 0)
             *ret |= 1u << list.items[i].keyslot;
     return r;
 }
 
-static int clear_one(struct volume *volume, int number, uint32_t named, struct error *error)
+/* The keyslot that a pending token's change has made, -1 when there is none or it became somebody else's. */
+static int planned_keyslot(struct volume *volume, int number, uint32_t named, int *ret, struct error *error)
 {
     cleanup(json_free) struct json_object *token = NULL;
     struct json_view view;
@@ -62,9 +86,47 @@ static int clear_one(struct volume *volume, int number, uint32_t named, struct e
         r = json_get_integer(&view, PLANNED, 0, VOLUME_MAX_KEYSLOTS - 1, &planned, error);
     if (!r && planned >= 0 && used & (1u << planned) && !(named & (1u << planned)))
         r = volume_keyslot_is_minimal(volume, (int)planned, &ours, error);
-    if (!r && ours)
-        r = volume_keyslot_remove(volume, (int)planned, error);
+    *ret = ours ? (int)planned : -1;
+    return r;
+}
+
+static int clear_one(struct volume *volume, int number, uint32_t named, struct error *error)
+{
+    int planned, r = planned_keyslot(volume, number, named, &planned, error);
+
+    if (!r && planned >= 0)
+        r = volume_keyslot_remove(volume, planned, error);
     return r ? r : volume_token_remove(volume, number, error);
+}
+
+int leftover_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error)
+{
+    struct token_list list;
+    uint32_t named = 0;
+    int r = volume_tokens(volume, TOKEN_TYPE_PENDING, &list, error);
+
+    *ret_mask = 0;
+    if (!r)
+        r = named_keyslots(volume, &named, error);
+    for (size_t i = 0; !r && i < list.count; i++) {
+        int planned;
+
+        r = planned_keyslot(volume, list.numbers[i], named, &planned, error);
+        if (!r && planned >= 0)
+            *ret_mask |= 1u << planned;
+    }
+    return r;
+}
+
+static int drop_keys_without_keyslot(struct volume *volume, struct error *error)
+{
+    struct recovery_list list;
+    int r = recovery_list_read(volume, &list, error);
+
+    for (size_t i = 0; !r && i < list.count; i++)
+        if (list.items[i].keyslot < 0)
+            r = volume_token_remove(volume, list.items[i].token, error);
+    return r;
 }
 
 int leftover_clear(struct volume *volume, int keep, struct error *error)
@@ -79,7 +141,7 @@ int leftover_clear(struct volume *volume, int keep, struct error *error)
         named |= 1u << keep;
     for (size_t i = 0; !r && i < list.count; i++)
         r = clear_one(volume, list.numbers[i], named, error);
-    return r;
+    return r ? r : drop_keys_without_keyslot(volume, error);
 }
 
 static bool is_listed(const struct protector_list *list, const struct object_name *name)
@@ -93,20 +155,43 @@ static bool is_listed(const struct protector_list *list, const struct object_nam
     return false;
 }
 
+/* The Name of the object that a pending token holds; *ret_has is false for a recovery key's, which has none. */
+static int pending_object(struct volume *volume, int number, struct object_name *ret, bool *ret_has,
+                          struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    struct protector protector;
+    struct json_view view;
+    const char *kind;
+    int r = volume_token_read(volume, number, &token, &view, error);
+
+    *ret_has = false;
+    if (!r)
+        r = json_get_string(&view, KIND, 64, &kind, error);
+    if (r || strcmp(kind, KIND_RECOVERY) == 0)
+        return r;
+    r = protector_from_json(&view, number, &protector, error);
+    if (!r)
+        r = sealed_name(&protector.sealed, ret, error);
+    *ret_has = !r;
+    return r;
+}
+
 int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,
                      struct error *error)
 {
-    cleanup(protector_list_free) struct protector_list pending = { 0 };
     cleanup(protector_list_free) struct protector_list list = { 0 };
-    int r = protector_list_read(volume, TOKEN_TYPE_PENDING, &pending, error);
+    struct token_list pending;
+    int r = volume_tokens(volume, TOKEN_TYPE_PENDING, &pending, error);
+    bool has;
 
     *ret_count = 0;
     if (!r)
         r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, error);
     for (size_t i = 0; !r && i < pending.count; i++) {
-        r = sealed_name(&pending.items[i].sealed, &ret[*ret_count], error);
-        if (!r && !is_listed(&list, &ret[*ret_count]))
+        r = pending_object(volume, pending.numbers[i], &ret[*ret_count], &has, error);
+        if (!r && has && !is_listed(&list, &ret[*ret_count]))
             (*ret_count)++;
     }
-    return r;
+    return r ? error_prefix(error, "\"%s\"", volume_path(volume)) : 0;
 }

@@ -46,6 +46,7 @@ int unseal_explain_mismatch(struct tpm *tpm, const struct approval *approval, bo
     }
     name_pcrs(differ, names, sizeof(names));
     error_set(error, ERROR_MISMATCH, "this boot is not the approved one: %s changed", names);
-    return error_remedy(error, "if you changed it, open the volume with its passphrase and run: bootseal reseal "
-                               "--current; if you did not, do not type any PIN: find out who did");
+    return error_remedy(
+        error, "if you changed it, open the volume with its recovery key or passphrase and run: bootseal reseal "
+               "--current; if you did not, do not type any PIN: find out who did");
 }

@@ -11,7 +11,7 @@ static bool is_cleared(const struct report *report, const struct pinned_volume *
 {
     for (size_t i = 0; i < report->volume_count; i++)
         if (strcmp(report->volumes[i].uuid, pin->uuid) == 0)
-            return !report->volumes[i].opened;
+            return !report->volumes[i].opened || report->volumes[i].by_recovery;
     return false;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Closing what this boot opened. Two callers: a boot that is stopped closes every volume, whoever opened it; and no
- * shell is started beside a volume that the TPM opened, while one that a passphrase opened may stay: whoever typed it
- * may have the shell.
+ * shell is started beside a volume that the TPM opened, while one that a passphrase or a recovery key opened may stay:
+ * whoever typed it may have the shell.
  */
 #pragma once
 

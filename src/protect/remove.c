@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "protect/approve.h"
 #include "protect/check-root.h"
+#include "protect/leftover.h"
 #include "protect/provision.h"
 
 #include <string.h>
@@ -57,13 +58,16 @@ static uint32_t keyslots_of(const struct removal *removal)
 
 static int check_way_in(const struct removal *removal, struct error *error)
 {
-    uint32_t used;
+    uint32_t used, nobodys = 0;
     int r = volume_keyslots(removal->volume, &used, error);
 
-    if (r || used & ~keyslots_of(removal) || removal->request->force_last)
+    if (!r)
+        r = leftover_keyslots(removal->volume, &nobodys, error);
+    if (r || used & ~keyslots_of(removal) & ~nobodys || removal->request->force_last)
         return r;
     error_set(error, ERROR_REFUSED, "that would remove the last way into \"%s\"", volume_path(removal->volume));
-    return error_remedy(error, "add a passphrase first (cryptsetup luksAddKey), or use --force-last to lose the data");
+    return error_remedy(error,
+                        "add a recovery key first (bootseal recovery-key add), or use --force-last to lose the data");
 }
 
 static int names_of(const struct removal *removal, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,

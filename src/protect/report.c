@@ -9,6 +9,7 @@
 #define REPORT_VERSION 1
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_MAX 64
+#define BY_RECOVERY "recovery"
 
 static int boot_id(char ret[BOOT_ID_MAX], struct error *error)
 {
@@ -43,6 +44,13 @@ static int values_to_json(struct json_object *document, const struct pcr_values 
     return r;
 }
 
+static const char *opened_by(const struct report_volume *volume)
+{
+    if (!volume->opened)
+        return "";
+    return volume->by_recovery ? BY_RECOVERY : protector_kind_name(volume->by);
+}
+
 static int volume_to_json(struct json_object *list, const struct report_volume *volume, struct error *error)
 {
     struct json_object *object = json_object_new_object();
@@ -55,11 +63,13 @@ static int volume_to_json(struct json_object *list, const struct report_volume *
     if (!r)
         r = json_add(object, "opened", json_object_new_boolean(volume->opened), error);
     if (!r)
-        r = add_text_or_null(object, "by", volume->opened ? protector_kind_name(volume->by) : "", error);
+        r = add_text_or_null(object, "by", opened_by(volume), error);
     if (!r)
         r = json_add(object, "status", json_object_new_int((int)volume->status), error);
     if (!r)
         r = add_text_or_null(object, "reason", volume->reason, error);
+    if (!r)
+        r = add_text_or_null(object, "recovery_id", volume->recovery_id, error);
     if (!r)
         r = json_add(object, "wrong_pins", json_object_new_int((int)volume->wrong_pins), error);
     if (!r)
@@ -173,6 +183,22 @@ int report_read_values(const char *path, struct report *ret, struct error *error
     return r;
 }
 
+static int volume_from_json(const struct json_view *view, struct report_volume *ret, struct error *error)
+{
+    const char *uuid, *by = "";
+    int r = json_get_string(view, "uuid", VOLUME_UUID_TEXT - 1, &uuid, error);
+
+    if (!r)
+        r = json_get_bool(view, "opened", &ret->opened, error);
+    if (!r && ret->opened)
+        r = json_get_string(view, "by", 64, &by, error);
+    if (r)
+        return r;
+    snprintf(ret->uuid, sizeof(ret->uuid), "%s", uuid);
+    ret->by_recovery = strcmp(by, BY_RECOVERY) == 0;
+    return 0;
+}
+
 int report_read_opened(const char *path, struct report *ret, struct error *error)
 {
     cleanup(json_free) struct json_object *document = NULL;
@@ -183,17 +209,11 @@ int report_read_opened(const char *path, struct report *ret, struct error *error
     if (!r)
         r = json_get_array(&view, "volumes", PINS_MAX_VOLUMES, &list, error);
     for (size_t i = 0; !r && i < json_object_array_length(list.object); i++) {
-        const char *uuid;
-
         r = json_array_object(&list, "volumes", i, &volume, error);
         if (!r)
-            r = json_get_string(&volume, "uuid", VOLUME_UUID_TEXT - 1, &uuid, error);
+            r = volume_from_json(&volume, &ret->volumes[i], error);
         if (!r)
-            r = json_get_bool(&volume, "opened", &ret->volumes[i].opened, error);
-        if (r)
-            break;
-        strcpy(ret->volumes[i].uuid, uuid);
-        ret->volume_count = i + 1;
+            ret->volume_count = i + 1;
     }
     return r;
 }

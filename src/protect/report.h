@@ -5,11 +5,15 @@
  *   { "version": 1, "boot_id": "…", "bank": "sha256", "pcrs": { "0": "hex", … }, "cap": { "pcr": 12, "done": true },
  *     "tpm": null or "why it could not be used",
  *     "volumes": [ { "name": "cryptroot", "uuid": "…", "opened": true, "by": "tpm2-pin", "status": 0, "reason": null,
- *                    "wrong_pins": 1, "milliseconds": 812 } ] }
+ *                    "recovery_id": null, "wrong_pins": 1, "milliseconds": 812 } ] }
+ *
+ * A volume that a recovery key opened is "by": "recovery", with the key's ID; status and reason then say what had kept
+ * the TPM from opening it, 0 and null when the key was typed in the PIN's place.
  */
 #pragma once
 
 #include "base/pcr.h"
+#include "luks/recovery.h"
 #include "protect/pins.h"
 
 #define REPORT_PATH "/run/bootseal/report.json"
@@ -19,9 +23,11 @@ struct report_volume {
     char name[PINS_NAME_MAX + 1];
     char uuid[VOLUME_UUID_TEXT];
     bool opened;
-    enum protector_kind by; /* when opened */
+    bool by_recovery;
+    char recovery_id[RECOVERY_ID_TEXT]; /* by_recovery */
+    enum protector_kind by;             /* when opened otherwise */
     enum error_kind status;
-    char reason[REPORT_REASON_MAX + 1]; /* when not opened */
+    char reason[REPORT_REASON_MAX + 1]; /* when the TPM did not open it */
     unsigned wrong_pins;
     uint64_t milliseconds; /* from the PIN to the opened volume */
 };
@@ -41,5 +47,6 @@ int report_write(const char *path, const struct report *report, struct error *er
  * are left empty. */
 int report_read_values(const char *path, struct report *ret, struct error *error);
 
-/* Reads which volumes this boot's report has, by UUID, and whether each was opened; nothing else is filled in. */
+/* Reads which volumes this boot's report has, by UUID, and whether each was opened, and by a recovery key; nothing else
+ * is filled in. */
 int report_read_opened(const char *path, struct report *ret, struct error *error);

@@ -1,6 +1,7 @@
 #include "protect/status.h"
 
 #include "base/cleanup.h"
+#include "protect/other-keyslots.h"
 #include "protect/target.h"
 #include "tpm/approval-index.h"
 
@@ -60,12 +61,7 @@ static int read_keyslots(struct volume *opened, struct status_volume *volume, st
 {
     int r = protector_list_read(opened, TOKEN_TYPE_PROTECTOR, &volume->protectors, error);
 
-    if (!r)
-        r = volume_keyslots(opened, &volume->other_keyslots, error);
-    for (size_t i = 0; !r && i < volume->protectors.count; i++)
-        if (volume->protectors.items[i].keyslot >= 0)
-            volume->other_keyslots &= ~(1u << volume->protectors.items[i].keyslot);
-    return r;
+    return r ? r : other_keyslots(opened, &volume->other_keyslots, error);
 }
 
 static enum status_state judge(const struct status_volume *volume)

@@ -20,7 +20,7 @@ struct status_volume {
     char uuid[VOLUME_UUID_TEXT];
     enum status_state state;
     struct protector_list protectors;
-    uint32_t other_keyslots; /* mask: in use, and no protector's */
+    uint32_t other_keyslots; /* mask: in use, neither a protector's nor a recovery key's */
     struct error unlock;     /* kind ERROR_NONE: this boot state would open it; else why not */
     bool authority_opens;    /* the running system can: capped, and the authority is here */
 };

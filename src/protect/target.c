@@ -37,14 +37,15 @@ static int choose_protector(struct target *target, struct error *error)
             target->protector = &list->items[i];
     if (!target->protector) {
         error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no bootseal protector", volume_path(target->volume));
-        return error_remedy(error, "open it with its passphrase, then run: bootseal enroll");
+        return error_remedy(error, "open it with its recovery key or passphrase, then run: bootseal enroll");
     }
     if (target->protector->keyslot < 0)
         return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", target->protector->token);
     return pins_check_protector(target->pins, target->protector, error);
 }
 
-int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error)
+int target_open_volume(struct target *ret, const struct pins *pins, const struct pinned_volume *pin,
+                       struct error *error)
 {
     int r;
 
@@ -52,6 +53,14 @@ int target_open(struct target *ret, const struct pins *pins, const struct pinned
     r = volume_open(&ret->volume, pin->device, error);
     if (!r)
         r = pins_check_volume(pin, ret->volume, error);
+    ret->is_pinned = !r;
+    return r;
+}
+
+int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error)
+{
+    int r = target_open_volume(ret, pins, pin, error);
+
     if (!r)
         r = protector_list_read(ret->volume, TOKEN_TYPE_PROTECTOR, &ret->protectors, error);
     if (!r)

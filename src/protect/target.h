@@ -11,6 +11,7 @@ struct target {
     const struct pins *pins;
     const struct pinned_volume *pin;
     struct volume *volume;
+    bool is_pinned; /* `volume` is open and what the pin says */
     struct protector_list protectors;
     const struct protector *protector; /* the chosen one, in `protectors` */
     struct approval approval;
@@ -26,6 +27,10 @@ struct target {
  * TPM. Whatever happened, target_free() cleans up.
  */
 int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error);
+
+/* The first step of it alone: the header, compared with the pin. */
+int target_open_volume(struct target *ret, const struct pins *pins, const struct pinned_volume *pin,
+                       struct error *error);
 
 /* All TPM work that needs no PIN (unseal_prepare()); a second call does nothing. */
 int target_prepare(struct target *target, struct tpm *tpm, const struct authority_signer *authority,

@@ -1,16 +1,13 @@
-#include "protect/unlock-all.h"
+#include "protect/unlock-run.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "protect/cap-record.h"
+#include "base/recovery-key-text.h"
 #include "protect/cap.h"
-#include "protect/crypttab.h"
 #include "protect/keys.h"
-#include "protect/target.h"
 #include "protect/tpm-device.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #define OBSERVED_PCRS 0xffffu /* 0 to 15: all that a policy may select, in two commands */
@@ -18,30 +15,23 @@
 #define LINE_MAX_BYTES 1800
 #define POLL_MS 100
 
-struct run {
-    const struct unlock_all_request *request;
-    struct report *report;
-    struct pins *pins;
-    struct tpm *tpm;
-    struct target targets[PINS_MAX_VOLUMES];
-    struct crypttab_entry entries[PINS_MAX_VOLUMES];
-    bool open[PINS_MAX_VOLUMES];   /* target_open() went well and nothing failed since */
-    bool opened[PINS_MAX_VOLUMES]; /* done */
-    struct cap_facts cap;
-    uint64_t deadline_ms;
-};
+void unlock_run_show(const struct run *run, const char *format, va_list args)
+{
+    char line[LINE_MAX_BYTES];
+
+    vsnprintf(line, sizeof(line), format, args);
+    run->request->ui.show(run->request->ui.context, line);
+}
 
 static void show(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void show(const struct run *run, const char *format, ...)
 {
-    char line[LINE_MAX_BYTES];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
+    unlock_run_show(run, format, args);
     va_end(args);
-    run->request->ui.show(run->request->ui.context, line);
 }
 
 static void show_error(const struct run *run, const char *what, const struct error *error)
@@ -152,6 +142,7 @@ static int open_target(struct run *run, size_t i, struct error *error)
     if (r || run->opened[i])
         return r;
     r = read_entry(run, i, error);
+    run->mappable[i] = !r;
     return r ? r : target_open(&run->targets[i], run->pins, &run->pins->volumes[i], error);
 }
 
@@ -198,19 +189,17 @@ static int use_data_device(struct volume *volume, const char *source, struct err
     return volume_set_data_device(volume, source, error);
 }
 
-static int activate(struct run *run, size_t i, const struct secret *passphrase, struct error *error)
+int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct secret *passphrase, struct error *error)
 {
     const struct crypttab_entry *entry = &run->entries[i];
     struct target *target = &run->targets[i];
     int r = 0;
 
     if (run->request->test)
-        return volume_keyslot_open(target->volume, target->protector->keyslot, passphrase, NULL, NULL, error);
+        return volume_keyslot_open(target->volume, keyslot, passphrase, NULL, NULL, error);
     if (entry->header[0])
         r = use_data_device(target->volume, entry->source, error);
-    return r ? r
-             : volume_activate(target->volume, target->pin->name, target->protector->keyslot, passphrase,
-                               &entry->options, error);
+    return r ? r : volume_activate(target->volume, target->pin->name, keyslot, passphrase, &entry->options, error);
 }
 
 /* Unseals and opens volume i with what the PIN gave. A wrong PIN is returned and changes nothing else. */
@@ -226,7 +215,7 @@ static int open_volume(struct run *run, size_t i, const struct secret *auth, con
         r = target_passphrase(&run->targets[i], auth, mix, &passphrase, error);
     if (r)
         return r;
-    r = activate(run, i, &passphrase, error);
+    r = unlock_run_activate(run, i, run->targets[i].protector->keyslot, &passphrase, error);
     if (r == ERROR_WRONG_PIN)
         r = error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
                       run->targets[i].protector->keyslot);
@@ -295,20 +284,27 @@ static int ask_pin(struct run *run, size_t first, unsigned left, struct secret *
     return run->request->ui.ask(run->request->ui.context, prompt, ret, error);
 }
 
-/* One question. An empty answer asks for the next way in, which is the distribution's prompt. */
-static int try_group(struct run *run, size_t first, unsigned left, bool *ret_go_on, struct error *error)
+enum answer { ANSWER_NONE, ANSWER_PIN, ANSWER_RECOVERY_KEY };
+
+/* One question. An empty answer asks for the next way in: the recovery key's prompt, the distribution's. */
+static int try_group(struct run *run, size_t first, unsigned left, enum answer *ret_answer, struct error *error)
 {
     cleanup(secret_free) struct secret pin = { 0 };
     int r = ask_pin(run, first, left, &pin, error);
 
-    *ret_go_on = true;
-    if (!r && pin.size > 0) {
-        r = open_group(run, first, &pin, error);
-        run->report->volumes[first].wrong_pins += r == ERROR_WRONG_PIN;
-        return r;
+    *ret_answer = r ? ANSWER_PIN : ANSWER_NONE; /* longer than any PIN: no command was spent on it */
+    if (!r && pin.size == 0)
+        return error_set(error, ERROR_WRONG_PIN, "no PIN was given");
+    if (!r && recovery_key_has_form(&pin)) {
+        *ret_answer = ANSWER_RECOVERY_KEY;
+        return unlock_run_recover(run, &pin, error);
     }
-    *ret_go_on = r == ERROR_WRONG_PIN; /* longer than any PIN: no command was spent on it */
-    return r ? r : error_set(error, ERROR_WRONG_PIN, "no PIN was given");
+    if (r)
+        return r;
+    *ret_answer = ANSWER_PIN;
+    r = open_group(run, first, &pin, error);
+    run->report->volumes[first].wrong_pins += r == ERROR_WRONG_PIN;
+    return r;
 }
 
 /* Prepared earlier, it does not know of the wrong PINs that other groups have cost since. */
@@ -326,22 +322,27 @@ static int prepare_leader(struct run *run, size_t first, struct error *error)
 
 static void ask_for_group(struct run *run, size_t first)
 {
+    enum answer answer = ANSWER_PIN;
     struct error error;
-    bool go_on = !prepare_leader(run, first, &error);
+    unsigned asked = 0; /* for a PIN: a recovery key costs no try */
+    int r = prepare_leader(run, first, &error);
 
-    for (unsigned asked = 0; go_on; asked++) {
+    while (!r) {
         unsigned left = tries_left(run, first, asked);
 
         if (left == 0) {
             error_set(&error, ERROR_WRONG_PIN, "%u wrong PINs", asked);
             break;
         }
-        if (!try_group(run, first, left, &go_on, &error))
+        r = try_group(run, first, left, &answer, &error);
+        if (run->opened[first])
             return;
-        if (error.kind != ERROR_WRONG_PIN)
-            break;
-        if (go_on)
-            show(run, "wrong PIN");
+        if (r != ERROR_WRONG_PIN || answer == ANSWER_NONE)
+            continue; /* after a recovery key that has opened another volume; else this was the end */
+        show(run, "%s", answer == ANSWER_PIN ? "wrong PIN" : error.text);
+        asked += answer == ANSWER_PIN;
+        if (answer == ANSWER_PIN || run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES)
+            r = 0;
     }
     give_up_group(run, first, &error);
 }
@@ -380,11 +381,11 @@ static void unlock_volumes(struct run *run, int tpm_fault, const struct error *e
     if (run->tpm && !tpm_fault) {
         prepare_targets(run);
         open_all(run);
-        return;
     }
     for (size_t i = 0; i < run->pins->volume_count; i++)
         if (run->open[i])
             give_up(run, i, error);
+    unlock_run_ask_recovery(run);
 }
 
 static void release_targets(struct run *run)

@@ -60,6 +60,17 @@ int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, 
     return r ? r : prepare(ret, tpm, error);
 }
 
+int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const char *device, struct error *error)
+{
+    int r;
+
+    *ret = (struct unlock){ .state.lock = -1 };
+    r = state_open(state_folder, STATE_READ, &ret->state, error);
+    if (!r)
+        r = find_pin(ret, device, error);
+    return r ? r : target_open_volume(&ret->target, &ret->state.pins, &ret->pin, error);
+}
+
 int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error)
 {
     cleanup(secret_free) struct secret auth = { 0 };
@@ -76,15 +87,31 @@ int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *r
     if (r == ERROR_WRONG_PIN)
         return error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
                          target->protector->keyslot);
-    if (!r)
-        *ret_passphrase = secret_take(&passphrase);
-    return r;
+    if (r)
+        return r;
+    unlock->keyslot = target->protector->keyslot;
+    *ret_passphrase = secret_take(&passphrase);
+    return 0;
+}
+
+int unlock_try_recovery(struct unlock *unlock, const struct secret *typed, struct secret *ret_passphrase,
+                        struct error *error)
+{
+    cleanup(recovered_free) struct recovered recovered = { 0 };
+    int r = recover_open(unlock->target.volume, typed, &recovered, error);
+
+    if (r)
+        return r;
+    unlock->recovery = recovered.recovery;
+    unlock->keyslot = recovered.recovery.keyslot;
+    *ret_passphrase = secret_take(&recovered.passphrase);
+    return 0;
 }
 
 int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error)
 {
-    return volume_activate(unlock->target.volume, name ? name : unlock->pin.name, unlock->target.protector->keyslot,
-                           passphrase, &(struct volume_options){ 0 }, error);
+    return volume_activate(unlock->target.volume, name ? name : unlock->pin.name, unlock->keyslot, passphrase,
+                           &(struct volume_options){ 0 }, error);
 }
 
 void unlock_end(struct unlock *unlock)

@@ -130,7 +130,7 @@ static int assert_policy(struct unseal *unseal, struct error *error)
                   "the header's list of approved states is not the one that the TPM holds: an old header was put back, "
                   "or the list was changed");
         error->tpm_code = TPM_CODE_STALE_LIST;
-        error_remedy(error, "open the volume with its passphrase, then run: bootseal reseal --current");
+        error_remedy(error, "open the volume with its recovery key or passphrase, then run: bootseal reseal --current");
     }
     return (int)error->kind;
 }
@@ -153,7 +153,7 @@ static int load(struct unseal *unseal, struct error *error)
     if (r && error->tpm_code == TPM_CODE_INTEGRITY) {
         error_set(error, ERROR_TPM, "this TPM did not seal the protector in token %d: another machine's, or cleared",
                   unseal->request.protector->token);
-        error_remedy(error, "open the volume with its passphrase, then enroll it anew");
+        error_remedy(error, "open the volume with its recovery key or passphrase, then enroll it anew");
     }
     return r;
 }
@@ -187,8 +187,10 @@ static int unseal_once(struct unseal *unseal, const struct secret *auth, struct 
         error_set(error, ERROR_TPM,
                   "the TPM's approval index is not the one that the protector was sealed to: someone "
                   "deleted it and made another");
-        error_remedy(error, "open the volume with its passphrase and run: bootseal reseal --current, which puts the "
-                            "index back");
+        error_remedy(
+            error,
+            "open the volume with its recovery key or passphrase and run: bootseal reseal --current, which puts the "
+            "index back");
     }
     if (auth && error->tpm_code != TPM_CODE_PCR_CHANGED)
         (void)tpm_shutdown(unseal->request.tpm, &ignored);

@@ -13,11 +13,14 @@
 #define KERNEL_LAYER TSS2_RESMGR_RC_LAYER
 
 #define OTHER_TPM_REMEDY                                                                                               \
-    "open the volume with its passphrase; if the TPM was cleared or replaced on purpose, remove the protector "        \
+    "open the volume with its recovery key or passphrase; if the TPM was cleared or replaced on purpose, remove the "  \
+    "protector "                                                                                                       \
     "(bootseal remove) and enroll the volume again"
 #define OWNER_REMEDY                                                                                                   \
     "clear the owner authorisation (tpm2_changeauth -c owner), or clear the TPM in the firmware's setup"
-#define INDEX_REMEDY "open the volume with its passphrase and run: bootseal reseal --current, which puts the index back"
+#define INDEX_REMEDY                                                                                                   \
+    "open the volume with its recovery key or passphrase and run: bootseal reseal --current, which puts the index "    \
+    "back"
 
 struct meaning {
     TPM2_CC command; /* 0: any */

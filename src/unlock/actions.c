@@ -30,6 +30,11 @@ static int ask_pin(void *context, const char *prompt, struct secret *ret, struct
     return ask_secret(context, prompt, ret, error);
 }
 
+static int ask_key(void *context, const char *prompt, struct secret *ret, struct error *error)
+{
+    return ask_recovery_key(context, prompt, ret, error);
+}
+
 /* In the initramfs stderr is the console, where nobody may be looking: a splash screen is before it, or the person sits
  * at another one. */
 static bool is_console(int fd)
@@ -63,7 +68,11 @@ int action_all(const struct arguments *arguments)
         .crypttab = arguments->crypttab_path,
         .wait_s = arguments->wait_s,
         .test = arguments->test,
-        .ui = { .show = show, .detail = arguments->verbose ? show : NULL, .ask = ask_pin, .context = &way },
+        .ui = { .show = show,
+                .detail = arguments->verbose ? show : NULL,
+                .ask = ask_pin,
+                .ask_recovery_key = ask_key,
+                .context = &way },
     };
     struct error error;
 

@@ -362,8 +362,8 @@ def test_active_bank_that_firmware_ignores(bench, volume):
 def test_state_outside_luks(bench, volume):
     """Without the option for tests and images: status 10, and no key is left there."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        result = bench.bootseal("enroll", "--policy", bench.policy, "--current-values", "--state-dir",
-                                f"{folder}/state", volume, pin=PIN, key=PASSPHRASE)
+        result = bench.bootseal("enroll", "--policy", bench.policy, "--current-values", "--no-recovery-key",
+                                "--state-dir", f"{folder}/state", volume, pin=PIN, key=PASSPHRASE)
         assert result.rc == 10 and "LUKS" in result.stderr
         assert [file for _, _, files in os.walk(folder) for file in files] == []
     assert_untouched(volume)
@@ -371,8 +371,8 @@ def test_state_outside_luks(bench, volume):
 
 def test_no_record_of_the_boot(bench, volume):
     """Without report.json and --current-values: status 10."""
-    result = bench.bootseal("enroll", "--policy", bench.policy, "--allow-unencrypted-state", volume, pin=PIN,
-                            key=PASSPHRASE)
+    result = bench.bootseal("enroll", "--policy", bench.policy, "--allow-unencrypted-state", "--no-recovery-key", volume,
+                            pin=PIN, key=PASSPHRASE)
     assert result.rc == 10 and "--current-values" in result.stderr
     assert_untouched(volume)
 
@@ -380,8 +380,8 @@ def test_no_record_of_the_boot(bench, volume):
 def test_recorded_values(bench, volume):
     """What the initramfs recorded before its cap is what is approved."""
     assert bench.unlock_all().rc == 0
-    result = bench.bootseal("enroll", "--policy", bench.policy, "--allow-unencrypted-state", volume, pin=PIN,
-                            key=PASSPHRASE)
+    result = bench.bootseal("enroll", "--policy", bench.policy, "--allow-unencrypted-state", "--no-recovery-key", volume,
+                            pin=PIN, key=PASSPHRASE)
     assert result.rc == 0, result
     bench.boot()
     assert bench.unlock_all(PIN).rc == 0

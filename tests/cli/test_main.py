@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import PROGRAM
 
-VERBS = ["enroll", "unlock", "status", "reseal", "remove"]
+VERBS = ["enroll", "unlock", "status", "reseal", "recovery-key", "remove"]
 
 
 def test_help_lists_the_verbs(bench):
@@ -58,13 +58,13 @@ def test_wrong_call(bench, argv, quoted):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_tpm(bench, volume, verb):
-    """Every verb that needs the TPM says that there is none; status and remove have something to say all the same."""
-    arguments = {"status": [], "reseal": ["--current"]}.get(verb, [volume])
+    """Every verb that needs the TPM says that there is none; the others have something to say all the same."""
+    arguments = {"status": [], "reseal": ["--current"], "recovery-key": ["list", volume]}.get(verb, [volume])
     options = bench.enroll_options if verb == "enroll" else []
     bench.tpm.stop()
     result = bench.bootseal(verb, *options, *arguments)
-    assert result.rc == {"status": 0, "remove": 7}.get(verb, 6), result
-    assert "TPM" in result.stdout + result.stderr or verb == "remove"
+    assert result.rc == {"status": 0, "remove": 7, "recovery-key": 0}.get(verb, 6), result
+    assert "TPM" in result.stdout + result.stderr or verb in ("remove", "recovery-key")
 
 
 @pytest.mark.parametrize("tcti, rc", [("nosuchlibrary:x=1", 6), ("", 2), ("device:/dev/nosuchdevice", 6)])

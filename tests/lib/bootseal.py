@@ -323,8 +323,11 @@ class Bench:
 
     @property
     def enroll_options(self) -> list:
-        """What enroll needs on a bench: there is no encrypted root, nor a report unless unlock_all() has run."""
-        return ["--policy", str(self.policy), "--current-values", "--allow-unencrypted-state"]
+        """What enroll needs on a bench: there is no encrypted root, nor a report unless unlock_all() has run.
+
+        Nor is there a recovery key, unless the test is about them.
+        """
+        return ["--policy", str(self.policy), "--current-values", "--allow-unencrypted-state", "--no-recovery-key"]
 
     def try_enroll(self, volume, *options, pin=PIN, key=PASSPHRASE, stdin=None) -> Result:
         """Enroll a volume, whatever comes of it."""

@@ -35,6 +35,7 @@ PACKAGES = (
     "libargon2-1",
     "libcryptsetup12",
     "libjson-c5",
+    "libqrencode4",
     "libssl3",
     "libtss2-esys-3.0.2-0",
     "libtss2-mu0",

@@ -43,8 +43,8 @@ def enroll(machine: Machine, layout: Layout) -> None:
     log_in_by_passphrase(machine, layout)
     say("In the running system: enroll the root volume, with a PIN, for a machine that boots with shim and GRUB")
     write_secrets(machine, layout)
-    run(machine, "bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin /dev/vda3",
-        ENROLL_SECONDS)
+    run(machine, "bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin "
+        "--no-recovery-key /dev/vda3", ENROLL_SECONDS)
     machine.power_off()
 
 

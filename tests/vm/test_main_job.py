@@ -34,7 +34,7 @@ def sealed(tmp_path_factory, layout, progress, pytestconfig):
         assert report["cap"] == {"pcr": 12, "done": True} and report["volumes"] == []
         write_secrets(machine, layout)
         output = machine.check(f"bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin "
-                               f"{ROOT_DEVICE}", ENROLL_SECONDS)
+                               f"--no-recovery-key {ROOT_DEVICE}", ENROLL_SECONDS)
         assert "the next boot asks for the passphrase" in output
         machine.power_off()
 

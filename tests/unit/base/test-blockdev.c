@@ -318,6 +318,33 @@ static bool is_wanted(void *context, const struct blockdev_node *node)
     return strcmp(node->dm_uuid, wanted->uuid) == 0;
 }
 
+/* One leg of a mirror, the lower layer of a stack, a later device of a list: all count when one way is enough. */
+static void some_way_is_enough_when_asked_for(void **state)
+{
+    struct blockdev mirror = make_device(9, 0), crypt = make_dm(0, "CRYPT-LUKS2-0123-pv"), volume = make_dm(1, "LVM-a");
+    struct blockdev_list list = { .devices = { make_device(8, 1), mirror }, .count = 2 };
+    struct wanted mine = { .uuid = "CRYPT-LUKS2-0123-pv" }, other = { .uuid = "CRYPT-LUKS2-4567-pv" };
+    struct error error;
+    bool some = true;
+
+    (void)state;
+    make_slave(mirror, make_device(8, 2));
+    make_slave(mirror, volume);
+    make_slave(volume, crypt);
+    make_slave(crypt, make_device(8, 3));
+    assert_int_equal(blockdev_some_way(sysfs, &list, is_wanted, &mine, &some, &error), 0);
+    assert_true(some);
+    assert_int_equal(blockdev_some_way(sysfs, &list, is_wanted, &other, &some, &error), 0);
+    assert_false(some);
+    assert_int_equal(other.calls, 6);
+    list.count = 0;
+    assert_int_equal(blockdev_some_way(sysfs, &list, is_wanted, &mine, &some, &error), 0);
+    assert_false(some);
+    list = (struct blockdev_list){ .devices = { { 8, 99 } }, .count = 1 };
+    assert_int_equal(blockdev_some_way(sysfs, &list, is_wanted, &mine, &some, &error), ERROR_FAILED);
+    assert_false(some);
+}
+
 static void the_walk_shows_upper_devices_first_and_ends_at_the_bad_leaf(void **state)
 {
     struct blockdev volume = make_dm(1, "LVM-abc"), crypt = make_dm(0, "CRYPT-LUKS2-0123-pv");
@@ -438,6 +465,7 @@ int main(void)
         on_tree(the_number_of_slaves_is_bounded),
         on_tree(a_device_that_is_gone_is_refused),
         on_tree(damaged_attributes_are_refused),
+        on_tree(some_way_is_enough_when_asked_for),
         on_tree(the_walk_shows_upper_devices_first_and_ends_at_the_bad_leaf),
         on_tree(the_dm_uuid_is_read),
         on_tree(a_btrfs_has_all_its_devices),

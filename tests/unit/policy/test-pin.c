@@ -55,6 +55,18 @@ static void characters_are_checked(void **state)
     assert_error(check(&any, "pass\0word", 9), &error, ERROR_USAGE, "control character");
 }
 
+/* Prompts never send such input to the TPM. */
+static void the_form_of_a_recovery_key_is_no_pin(void **state)
+{
+    const struct pin_rules long_rules = { .min_length = 4, .max_length = 100, .digits_only = true };
+    const struct pin_rules any_rules = { .min_length = 4, .max_length = 100 };
+
+    (void)state;
+    assert_refused(&long_rules, "471207278498422125177177561902537405468006693451", "looks like a recovery key");
+    assert_good(check(&long_rules, "47120727849842212517717756190253740546800669345", 47), &error);
+    assert_refused(&any_rules, "1 2 3 4 5 6 7 8", "looks like a recovery key");
+}
+
 static void no_pin_is_too_short(void **state)
 {
     const struct secret none = { 0 };
@@ -66,9 +78,8 @@ static void no_pin_is_too_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_pins_pass),
-        cmocka_unit_test(length_is_checked),
-        cmocka_unit_test(characters_are_checked),
+        cmocka_unit_test(good_pins_pass),         cmocka_unit_test(length_is_checked),
+        cmocka_unit_test(characters_are_checked), cmocka_unit_test(the_form_of_a_recovery_key_is_no_pin),
         cmocka_unit_test(no_pin_is_too_short),
     };
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #define ROOT_UUID "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0071"
+#define HOME_UUID "2f4a7c52-1d1e-4b86-9a77-51c5ea1b0073"
 #define DATA_UUID "1f4a7c52-1d1e-4b86-9a77-51c5ea1b0072"
 
 static char path[64];
@@ -47,16 +48,25 @@ static void the_report_tells_what_was_opened(void **state)
     assert_true(written && read);
     *written = (struct report){
         .volumes = { { .name = "cryptroot", .uuid = ROOT_UUID, .opened = true, .by = PROTECTOR_TPM2_PIN },
-                     { .name = "cryptdata", .uuid = DATA_UUID, .reason = "wrong PINs" } },
-        .volume_count = 2,
+                     { .name = "cryptdata", .uuid = DATA_UUID, .reason = "wrong PINs" },
+                     { .name = "crypthome",
+                       .uuid = HOME_UUID,
+                       .opened = true,
+                       .by_recovery = true,
+                       .recovery_id = "1f3a90c4",
+                       .status = ERROR_MISMATCH,
+                       .reason = "PCR 9" } },
+        .volume_count = 3,
     };
     assert_int_equal(report_write(path, written, &error), 0);
     assert_int_equal(report_read_opened(path, read, &error), 0);
-    assert_int_equal(read->volume_count, 2);
+    assert_int_equal(read->volume_count, 3);
     assert_string_equal(read->volumes[0].uuid, ROOT_UUID);
     assert_true(read->volumes[0].opened);
     assert_string_equal(read->volumes[1].uuid, DATA_UUID);
     assert_false(read->volumes[1].opened);
+    assert_false(read->volumes[0].by_recovery || read->volumes[1].by_recovery);
+    assert_true(read->volumes[2].opened && read->volumes[2].by_recovery);
 }
 
 static void a_report_that_is_none(void **state)

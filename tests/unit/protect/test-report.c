@@ -113,6 +113,7 @@ static void test_volumes_are_told(void **state)
     assert_int_equal(json_object_get_int(json_object_object_get(first, "wrong_pins")), 2);
     assert_int_equal(json_object_get_int(json_object_object_get(first, "milliseconds")), 812);
     assert_null(json_object_object_get(first, "reason"));
+    assert_null(json_object_object_get(first, "recovery_id"));
     assert_false(json_object_get_boolean(json_object_object_get(second, "opened")));
     assert_null(json_object_object_get(second, "by"));
     assert_int_equal(json_object_get_int(json_object_object_get(second, "status")), 3);

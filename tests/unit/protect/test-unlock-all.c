@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "json-edit.h"
 #include "protect/cap.h"
+#include "protect/recovery-key.h"
 #include "tpm/approval-index.h"
 
 static void test_right_pin(void **state)
@@ -120,6 +121,86 @@ static void test_fewer_tries_in_the_tpm(void **state)
     assert_int_equal(person.asked, 0); /* told before anyone types */
     assert_non_null(strstr(person.lines, "the TPM refuses PINs after 2 wrong ones"));
     assert_non_null(strstr(person.lines, "what to do: wait 600 s"));
+    initramfs_expect_capped(machine, outcome);
+}
+
+/* A recovery key for the volume of a machine, as text. */
+static int keep_text(void *context, const struct recovery *recovery, const struct secret *text, struct error *error)
+{
+    char *ret = context;
+
+    (void)recovery;
+    (void)error;
+    memcpy(ret, text->bytes, text->size);
+    ret[text->size] = '\0';
+    return 0;
+}
+
+static struct recovery add_recovery_key(struct machine *machine, char ret_text[64])
+{
+    cleanup(recovery_access_end) struct recovery_access access = { .state.lock = -1 };
+    cleanup(secret_free) struct secret known = secret_of(LUKS_FILE_PASSPHRASE);
+    const struct recovery_hand_over hand_over = { keep_text, ret_text };
+    struct recovery recovery;
+    struct error error;
+
+    assert_good(recovery_access_begin(&access, machine->state_folder, machine->volumes[0].path, &error), &error);
+    assert_good(recovery_access_by_secret(&access, &known, &error), &error);
+    assert_good(recovery_key_add(access.volume, &access.key, access.keyslot, &hand_over, &recovery, &error), &error);
+    return recovery;
+}
+
+static void test_recovery_key_for_a_pin(void **state)
+{
+    struct machine *machine = *state;
+    char text[64];
+    struct recovery recovery = add_recovery_key(machine, text);
+    struct person person = { .answers = { "000000", "1-2-3-4-5-6-7-8", text } };
+    struct outcome *outcome = initramfs_run(machine, &person);
+
+    assert_int_equal(outcome->r, 0);
+    assert_string_equal(person.prompts[2], "PIN for volume0 (2 tries left)"); /* it cost none */
+    assert_true(outcome->report.volumes[0].by_recovery);
+    assert_string_equal(outcome->report.volumes[0].recovery_id, recovery.id);
+    assert_int_equal(outcome->report.volumes[0].status, 0);
+    assert_non_null(strstr(person.lines, "group 1 has 1 digit, not 6\n"));
+    assert_int_equal(initramfs_wrong_pins(machine), 1);
+    assert_null(strstr(person.lines, text));
+    initramfs_expect_capped(machine, outcome);
+}
+
+/* The cap comes after the recovery key, too; and whoever gives no prompt of its own for it is asked by the PIN's. */
+static void test_recovery_key_after_a_mismatch(void **state)
+{
+    struct machine *machine = *state;
+    char text[64], prompt[64];
+    struct recovery recovery = add_recovery_key(machine, text);
+    struct person person = { .answers = { "too long", text } };
+    struct outcome *outcome;
+
+    machine_extend(machine, 4, "an evil kernel");
+    outcome = initramfs_run(machine, &person);
+    assert_int_equal(outcome->r, 0);
+    snprintf(prompt, sizeof(prompt), "Recovery key %s for volume0", recovery.id);
+    assert_string_equal(person.prompts[0], prompt);
+    assert_true(outcome->report.volumes[0].opened && outcome->report.volumes[0].by_recovery);
+    assert_int_equal(outcome->report.volumes[0].status, ERROR_MISMATCH);
+    assert_non_null(strstr(outcome->report.volumes[0].reason, "PCR 4 ("));
+    initramfs_expect_capped(machine, outcome);
+}
+
+static void test_nobody_has_the_recovery_key(void **state)
+{
+    struct machine *machine = *state;
+    char text[64];
+    struct person person = { 0 };
+    struct outcome *outcome;
+
+    add_recovery_key(machine, text);
+    machine_extend(machine, 4, "an evil kernel");
+    outcome = initramfs_run(machine, &person);
+    assert_int_equal(outcome->r, ERROR_MISMATCH);
+    assert_false(outcome->report.volumes[0].opened || outcome->report.volumes[0].by_recovery);
     initramfs_expect_capped(machine, outcome);
 }
 
@@ -401,6 +482,9 @@ int main(void)
         enrolled_test(test_empty_answer),
         enrolled_test(test_tries_exhausted),
         enrolled_test(test_fewer_tries_in_the_tpm),
+        enrolled_test(test_recovery_key_for_a_pin),
+        enrolled_test(test_recovery_key_after_a_mismatch),
+        enrolled_test(test_nobody_has_the_recovery_key),
         enrolled_test(test_too_long_an_answer),
         enrolled_test(test_nobody_answers),
         machine_test(test_without_a_pin),
