@@ -13,6 +13,7 @@ costs one boot and some seconds.
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,6 +72,7 @@ def boot_events(boot: BootFiles) -> tuple:
 class Plan:
     """A layout. FILL(workshop) makes its disks, in their order; the volumes lie formatted in the workshop's folder.
 
+    KERNEL: its flavour.
     INITRD_FILES: {path: content} that the test adds to what Debian's tools made, or replaces in it.
     """
 
@@ -193,7 +195,8 @@ class SystemTree:
 
     def make_boot_files(self, plan: Plan, folder: Path) -> BootFiles:
         """An initrd by Debian's own tools, and the kernel that it belongs to."""
-        kernel, = (self.tree / "boot").glob(f"vmlinuz-*-{plan.kernel}")
+        name = re.compile(rf"vmlinuz-[0-9.]+-[0-9]+-{plan.kernel}")
+        kernel, = (path for path in (self.tree / "boot").iterdir() if name.fullmatch(path.name))
         version = kernel.name.removeprefix("vmlinuz-")
         run_in_tree(self.tree, ["update-initramfs", "-u", "-k", version], self.log)
         for name in (kernel.name, f"initrd.img-{version}"):
