@@ -102,7 +102,7 @@ def make_copied_program():
 
 @pytest.mark.parametrize("argv", [
     ["enroll", "--policy", "grub", "/nowhere"], ["unlock", "/nowhere"], ["status"], ["reseal", "--current"],
-    ["remove", "/nowhere"],
+    ["remove", "/nowhere"], ["provision"], ["boot-ok"],
 ])
 def test_threat_22_only_root(copied_program, argv):
     """An unprivileged user is refused, whatever the verb, before anything is looked at."""
