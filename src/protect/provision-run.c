@@ -3,20 +3,6 @@
 #include "base/cleanup.h"
 #include "protect/approve.h"
 
-/*
- * Written once, the index is recognised by its Name and need not be defined anew, which takes the owner: an index that
- * was never written may have somebody's authValue. What is written is no session's digest: it approves nothing.
- */
-static int write_nothing(struct tpm *tpm, struct state *state, struct error *error)
-{
-    static const char nothing[] = "bootseal: nothing is approved";
-    struct authority_signer signer = authority_signer(state->authority);
-    struct digest digest;
-    int r = digest_compute(&digest, &(struct span){ nothing, sizeof(nothing) - 1 }, 1, error);
-
-    return r ? r : tpm_index_write(tpm, &state->pins.index, &digest, &signer, error);
-}
-
 /* Index, pins, and what the index has to hold. */
 static int make_index(const struct provision_request *request, struct state *state, struct error *error)
 {
@@ -29,7 +15,9 @@ static int make_index(const struct provision_request *request, struct state *sta
     }
     if (!r)
         r = approve_settle(request->tpm, state, lost, error);
-    return r || !lost || state->approval.object_count ? r : write_nothing(request->tpm, state, error);
+    /* written once, it is known by its Name: one that was never written may have somebody's authValue, and is defined
+     * anew, which takes the owner */
+    return r || !lost || state->approval.object_count ? r : approve_nothing(request->tpm, state, error);
 }
 
 static int find_holder(const struct provision_result *result, enum provision_holder *ret, struct error *error)

@@ -217,6 +217,26 @@ def test_owner_auth_after_the_srk(bench):
     assert len(indices(bench)) == 1
 
 
+def test_remove_without_the_owner(bench, volume):
+    """Removing the last protector kills it in the TPM although the index cannot be deleted; enrolling again works."""
+    bench.enroll(volume)
+    header, state = volume.header(), {path: path.read_bytes() for path in bench.state.iterdir()}
+    set_owner(bench)
+    result = bench.bootseal("remove", volume)
+    assert result.rc == 0, result
+    assert len(indices(bench)) == 1
+    volume.put_header(header)  # old copies of everything but the TPM
+    for path, content in state.items():
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    refused = bench.unlock(volume)
+    assert refused.rc == 9 and "not the one that the TPM holds" in refused.stderr
+    assert bench.tpm.lockout_counter() == 0
+    assert bench.bootseal("remove", volume).rc == 0
+    bench.enroll(volume)
+    assert bench.unlock(volume).rc == 0
+
+
 def test_not_needed_and_given(bench):
     """Both given to a TPM that has neither: the owner's is not looked at; a random lockout authorisation is set."""
     auth = bench.secret_file("no one's", "auth")
@@ -304,6 +324,18 @@ def test_threat_07_no_password_session(bench):
             assert command.request[10:14] != (0x40000007).to_bytes(4, "big")  # a key to salt to
             nonce = int.from_bytes(command.request[18:20], "big")
             assert int.from_bytes(command.request[20 + nonce:22 + nonce], "big") > 60
+
+
+def test_threat_07_boot_ok_on_the_bus(bench, enrolled):
+    """The reset: one command, in a salted session, and the authorisation is nowhere."""
+    assert enrolled and bench.unlock_all("1111111111", PIN).rc == 0
+    auth = (bench.state / "lockout-auth").read_bytes()
+    with bench.recording() as commands:
+        assert bench.bootseal("boot-ok", "--stderr").rc == 0
+    assert [command.name for command in commands].count("DictionaryAttackLockReset") == 1
+    (reset,) = [command for command in commands if command.name == "DictionaryAttackLockReset"]
+    assert reset.rc == 0 and reset.request[18:22] != PASSWORD_SESSION
+    assert pcap.exposing(commands, auth) == []
 
 
 def test_pin_counts_after_provisioning(bench, volume):
