@@ -170,6 +170,14 @@ static int print_document(const struct provision_result *result, struct error *e
     return r ? r : print_json(document, error);
 }
 
+static void tell_unused(const struct call *call, const struct provision_result *result)
+{
+    if (call_option(call, "owner-auth-file") && !result->before.owner_auth_set)
+        log_info("the TPM has no owner authorisation: the one that was given was not used");
+    if (call_option(call, "lockout-auth-file") && !result->before.lockout_auth_set)
+        log_info("the TPM had no lockout authorisation: a random one was set, not the one that was given");
+}
+
 /* What is there is told although a part is missing; the first missing part's error ends the program, the second is
  * told before it. */
 static int print_result(const struct call *call, const struct provision_result *result, struct error *error)
@@ -180,6 +188,7 @@ static int print_result(const struct call *call, const struct provision_result *
         r = print_document(result, error);
     else
         print_text(result);
+    tell_unused(call, result);
     if (!r && result->lockout.kind && result->index.kind)
         log_error(&result->index);
     return r;

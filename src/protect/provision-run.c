@@ -39,7 +39,10 @@ static int begin(struct provision_result *result, const struct provision_request
         r = state_open(request->state_folder, STATE_CREATE, &result->state, error);
     if (r)
         return r;
-    tpm_owner_auth_use(request->tpm, request->owner_auth);
+    r = tpm_state_read(request->tpm, &result->before, error);
+    if (r)
+        return r;
+    tpm_owner_auth_use(request->tpm, result->before.owner_auth_set ? request->owner_auth : NULL);
     return provision_srk(request->tpm, &result->state, error);
 }
 

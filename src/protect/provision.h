@@ -64,7 +64,7 @@ enum provision_holder { PROVISION_NOBODY, PROVISION_KEPT, PROVISION_FOREIGN };
 /* What the TPM is like afterwards. A part that could not be made carries its reason; the others are made. */
 struct provision_result {
     struct state state;
-    struct tpm_state tpm;
+    struct tpm_state before, tpm; /* `tpm` is afterwards */
     enum provision_holder holder;
     bool told; /* the rest is filled in */
     struct error lockout;
