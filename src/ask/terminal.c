@@ -237,6 +237,29 @@ int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, 
     return r;
 }
 
+void terminal_show(const char *path, const char *text)
+{
+    cleanup(close_fd) int fd = open_terminal(path);
+
+    if (fd >= 0 && isatty(fd))
+        write_text(fd, text);
+}
+
+bool terminal_save(const char *path, struct termios *ret)
+{
+    cleanup(close_fd) int fd = open_terminal(path);
+
+    return fd >= 0 && tcgetattr(fd, ret) == 0;
+}
+
+void terminal_restore(const char *path, const struct termios *modes)
+{
+    cleanup(close_fd) int fd = open_terminal(path);
+
+    if (fd >= 0)
+        set_modes(fd, modes);
+}
+
 /* What was shown before is longer by a few characters at the most. */
 static void show_time_left(struct terminal *terminal, const char *text, uint64_t left_s)
 {
@@ -284,27 +307,4 @@ int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over,
     if (terminal.signals >= 0)
         write_text(terminal.fd, "\n");
     return r;
-}
-
-void terminal_show(const char *path, const char *text)
-{
-    cleanup(close_fd) int fd = open_terminal(path);
-
-    if (fd >= 0 && isatty(fd))
-        write_text(fd, text);
-}
-
-bool terminal_save(const char *path, struct termios *ret)
-{
-    cleanup(close_fd) int fd = open_terminal(path);
-
-    return fd >= 0 && tcgetattr(fd, ret) == 0;
-}
-
-void terminal_restore(const char *path, const struct termios *modes)
-{
-    cleanup(close_fd) int fd = open_terminal(path);
-
-    if (fd >= 0)
-        set_modes(fd, modes);
 }

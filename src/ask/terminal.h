@@ -18,13 +18,13 @@ enum terminal_echo { TERMINAL_ECHO, TERMINAL_NO_ECHO };
 int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, struct secret *ret,
                  struct error *error);
 
-/* Shows the text and the time left, each second anew in the same line, until it is over, or a line is typed. Errors as
- * terminal_ask(). */
-int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over, struct error *error);
-
 /* Writes text as it is. A terminal that is not there, or takes nothing for a second, is left alone. */
 void terminal_show(const char *path, const char *text);
 
 /* The modes of a terminal: false when there is none. */
 bool terminal_save(const char *path, struct termios *ret);
 void terminal_restore(const char *path, const struct termios *modes);
+
+/* Shows the text and the time left, each second anew in the same line, until it is over, or a line is typed. Errors as
+ * terminal_ask(). */
+int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over, struct error *error);

@@ -3,61 +3,14 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/lockout-wait.h"
 #include "cli/secrets.h"
-#include "protect/lockout-end.h"
 
 static const struct option_row options[] = {
     { "test", NULL, "prove that it would open, and activate nothing" },
     { "pin-file", "FILE|-", "the PIN; one try" },
     { 0 },
 };
-
-/* What the countdown looks at; the connection is closed meanwhile, for others that need the TPM. */
-static bool lockout_is_over(void *context)
-{
-    cleanup(tpm_close) struct tpm *tpm = NULL;
-    struct tpm_state state;
-    struct error ignored;
-
-    return !call_open_tpm(context, &tpm, &ignored) && !tpm_state_read(tpm, &state, &ignored) && !state.in_lockout;
-}
-
-/* With a person at a terminal: true once the TPM takes PINs again, false when nobody waits for that. */
-static bool wait_for_lockout(struct call *call, struct tpm **tpm, const struct error *error)
-{
-    struct ask_way way = ask_way_terminal();
-    struct ask_wait wait = {
-        .text = "the next try, if you wait (Enter: do not wait), in at most",
-        .is_over = lockout_is_over,
-        .context = call,
-    };
-    struct tpm_state state;
-    struct error ignored;
-    bool over = false;
-
-    if (secret_is_given(call, "pin-file") || tpm_state_read(*tpm, &state, &ignored))
-        return false;
-    wait.seconds = lockout_longest_s(&state);
-    if (!wait.seconds)
-        return false;
-    tpm_close(tpm);
-    ask_show(&way, "%s", error->text);
-    return !ask_wait(&way, &wait, &over, &ignored) && over;
-}
-
-static int begin(struct call *call, const char *device, struct tpm **tpm, struct unlock *unlock, struct error *error)
-{
-    int r;
-
-    for (;;) {
-        r = call_open_tpm(call, tpm, error);
-        if (!r)
-            r = unlock_begin(unlock, *tpm, call_state_folder(call), device, error);
-        if (r != ERROR_LOCKOUT || !wait_for_lockout(call, tpm, error))
-            return r;
-        unlock_end(unlock);
-    }
-}
 
 static int try_pins(const struct call *call, struct unlock *unlock, struct secret *ret, struct error *error)
 {
@@ -72,6 +25,20 @@ static int try_pins(const struct call *call, struct unlock *unlock, struct secre
         if (r != ERROR_WRONG_PIN || given || tries <= 1)
             return r;
         log_info("wrong PIN; %u more %s", tries - 1, tries == 2 ? "try" : "tries");
+    }
+}
+
+static int begin(struct call *call, const char *device, struct tpm **tpm, struct unlock *unlock, struct error *error)
+{
+    int r;
+
+    for (;;) {
+        r = call_open_tpm(call, tpm, error);
+        if (!r)
+            r = unlock_begin(unlock, *tpm, call_state_folder(call), device, error);
+        if (r != ERROR_LOCKOUT || !lockout_wait(call, tpm, error))
+            return r;
+        unlock_end(unlock);
     }
 }
 
