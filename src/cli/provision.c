@@ -20,14 +20,15 @@ static const struct option_row options[] = {
     { 0 },
 };
 
-static int read_policy(const struct call *call, struct policy_document *ret, struct error *error)
+static int read_policy(const struct call *call, struct provision_request *request, struct error *error)
 {
     const char *name = call_option(call, "policy");
 
-    *ret = policy_document_default();
-    if (!name && !file_exists(MACHINE_POLICY))
-        return 0;
-    return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+    request->no_policy = !name && !file_exists(MACHINE_POLICY);
+    if (!request->no_policy)
+        return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, &request->document, error);
+    request->document = policy_document_default();
+    return 0;
 }
 
 /* An authorisation as it stands in the file, without one newline and without zero bytes at its end, which a TPM drops
@@ -206,7 +207,7 @@ static int run(struct call *call, struct error *error)
         .allow_unencrypted_state = call_flag(call, "allow-unencrypted-state"),
     };
     struct error failed;
-    int r = read_policy(call, &request.document, error);
+    int r = read_policy(call, &request, error);
 
     if (!r)
         r = check_stdin_once(call, error);

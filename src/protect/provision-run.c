@@ -20,6 +20,22 @@ static int make_index(const struct provision_request *request, struct state *sta
     return r || !lost || state->approval.object_count ? r : approve_nothing(request->tpm, state, error);
 }
 
+/* Of a TPM on which somebody, an earlier run with a policy as a rule, has set them. */
+static struct lockout_rules limits_of(const struct provision_request *request, const struct tpm_state *now)
+{
+    struct lockout_rules limits = request->document.lockout;
+
+    if (!request->no_policy || !now->lockout_auth_set)
+        return limits;
+    if (now->max_tries > 0 && now->max_tries < limits.max_tries)
+        limits.max_tries = now->max_tries;
+    if (now->recovery_s > limits.recovery_s)
+        limits.recovery_s = now->recovery_s;
+    if (now->lockout_recovery_s > limits.lockout_recovery_s)
+        limits.lockout_recovery_s = now->lockout_recovery_s;
+    return limits;
+}
+
 static int find_holder(const struct provision_result *result, enum provision_holder *ret, struct error *error)
 {
     cleanup(secret_free) struct secret kept = { 0 };
@@ -48,13 +64,14 @@ static int begin(struct provision_result *result, const struct provision_request
 
 int provision_run(struct provision_result *ret, const struct provision_request *request, struct error *error)
 {
+    struct lockout_rules limits;
     int r;
 
     *ret = (struct provision_result){ .state.lock = -1 };
     r = begin(ret, request, error);
     if (!r) {
-        if (!provision_lockout_with(request->tpm, &ret->state, &request->document.lockout, request->lockout_auth,
-                                    &ret->lockout))
+        limits = limits_of(request, &ret->before);
+        if (!provision_lockout_with(request->tpm, &ret->state, &limits, request->lockout_auth, &ret->lockout))
             ret->lockout.kind = ERROR_NONE;
         if (!make_index(request, &ret->state, &ret->index))
             ret->index.kind = ERROR_NONE;

@@ -53,6 +53,7 @@ struct provision_request {
     struct tpm *tpm;
     const char *state_folder; /* NULL: STATE_FOLDER */
     struct policy_document document;
+    bool no_policy; /* `document` has the defaults only: limits that are stricter stay */
     const struct secret *lockout_auth; /* somebody else's; NULL: none was given */
     const struct secret *owner_auth;   /* the same */
     bool allow_unencrypted_state;

@@ -40,6 +40,14 @@ def test_without_a_policy(bench):
     assert result.rc == 0 and result.json["lockout"]["max_tries"] <= 32
 
 
+def test_without_a_policy_nothing_gets_loose(bench):
+    """Limits of an earlier run with a policy stay."""
+    bench.set_policy(lockout={"max_tries": 5, "recovery_s": 1200, "lockout_recovery_s": 90000})
+    before = bench.provision("--json").json["lockout"]
+    after = bench.bootseal("provision", "--json", "--allow-unencrypted-state").json["lockout"]
+    assert after == before and after["max_tries"] == 5
+
+
 def test_unencrypted_state(bench):
     """The lockout authorisation lies inside a volume, or nowhere."""
     result = bench.bootseal("provision", "--policy", bench.policy)
