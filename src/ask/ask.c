@@ -121,6 +121,17 @@ int ask_yes_no(const struct ask_way *way, const char *question, bool *ret, struc
     return error_set(error, ERROR_USAGE, "the answer was neither yes nor no");
 }
 
+int ask_wait(const struct ask_way *way, const struct ask_wait *wait, bool *ret_over, struct error *error)
+{
+    char text[PROMPT_TEXT];
+    struct ask_wait shown = *wait;
+
+    snprintf(text, sizeof(text), "%.200s", wait->text);
+    sanitize(text);
+    shown.text = text;
+    return terminal_wait(way->console, &shown, ret_over, error);
+}
+
 void ask_show(const struct ask_way *way, const char *format, ...)
 {
     const char *plymouth = plymouth_find();

@@ -57,6 +57,20 @@ bool ask_is_possible(const struct ask_way *way);
  */
 int ask_yes_no(const struct ask_way *way, const char *question, bool *ret, struct error *error);
 
+/* Something that will be over in a while. */
+struct ask_wait {
+    const char *text; /* one short line, shown with the time that is left */
+    unsigned seconds;
+    bool (*is_over)(void *context); /* asked each second: it may end earlier. NULL: it does not */
+    void *context;
+};
+
+/*
+ * Counts down on the terminal, in place. *ret_over is true when the time has passed or is_over() says so, false when the
+ * person has pressed Enter and does not wait. No terminal: ERROR_USAGE.
+ */
+int ask_wait(const struct ask_way *way, const struct ask_wait *wait, bool *ret_over, struct error *error);
+
 /* Shows a line to the person before a prompt: on the console, which is every console of the machine, and through
  * plymouth. Never fails: it is a courtesy. */
 void ask_show(const struct ask_way *way, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,6 +1,7 @@
 #include "ask/terminal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,19 +144,31 @@ static int pass_on_signal(struct terminal *terminal, int number, struct error *e
     return prepare_modes(terminal, error);
 }
 
-/* Waits until there is input, with *ret_signal 0, or a signal, which is then its number. */
-static int wait_for_input(struct terminal *terminal, int *ret_signal, struct error *error)
+/* Waits until there is input, with *ret_signal 0, or a signal, which is then its number. *ret_ready is false when the
+ * time, -1 for no end, has passed first. */
+static int wait_for_input_until(struct terminal *terminal, int timeout_ms, bool *ret_ready, int *ret_signal,
+                                struct error *error)
 {
     struct pollfd ready[] = { { .fd = terminal->fd, .events = POLLIN }, { .fd = terminal->signals, .events = POLLIN } };
     struct signalfd_siginfo info;
 
+    int count;
+
     *ret_signal = 0;
-    while (poll(ready, array_size(ready), -1) < 0)
+    while ((count = poll(ready, array_size(ready), timeout_ms)) < 0)
         if (errno != EINTR)
             return error_errno(error, errno, "cannot wait for the terminal");
+    *ret_ready = count > 0;
     if (ready[1].revents && read(terminal->signals, &info, sizeof(info)) == sizeof(info))
         *ret_signal = (int)info.ssi_signo;
     return 0;
+}
+
+static int wait_for_input(struct terminal *terminal, int *ret_signal, struct error *error)
+{
+    bool ready;
+
+    return wait_for_input_until(terminal, -1, &ready, ret_signal, error);
 }
 
 struct line {
@@ -305,4 +318,53 @@ void terminal_restore(const char *path, const struct termios *modes)
 
     if (fd >= 0)
         set_modes(fd, modes);
+}
+
+/* What was shown before is longer by a few characters at the most. */
+static void show_time_left(struct terminal *terminal, const char *text, uint64_t left_s)
+{
+    char line[ASK_MAX_BYTES];
+
+    if (left_s >= 3600)
+        snprintf(line, sizeof(line), "\r%s %llu:%02llu:%02llu   ", text, (unsigned long long)left_s / 3600,
+                 (unsigned long long)left_s / 60 % 60, (unsigned long long)left_s % 60);
+    else
+        snprintf(line, sizeof(line), "\r%s %llu:%02llu   ", text, (unsigned long long)left_s / 60,
+                 (unsigned long long)left_s % 60);
+    write_text(terminal->fd, line);
+}
+
+/* One second, or less when something comes. */
+static int wait_a_second(struct terminal *terminal, struct line *line, struct error *error)
+{
+    int r, signal_number;
+    bool ready;
+
+    r = wait_for_input_until(terminal, 1000, &ready, &signal_number, error);
+    if (r || !ready)
+        return r;
+    return signal_number ? pass_on_signal(terminal, signal_number, error) : read_byte(terminal, line, error);
+}
+
+int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over, struct error *error)
+{
+    cleanup(terminal_close) struct terminal terminal = { .fd = -1, .signals = -1, .echo = TERMINAL_NO_ECHO };
+    cleanup(free_line) struct line line = { 0 };
+    uint64_t end_ms = clock_now_ms() + wait->seconds * 1000ull, now_ms;
+    int r = secret_new(&line.bytes, ASK_MAX_BYTES + 1, error);
+
+    *ret_over = false;
+    if (!r)
+        r = terminal_open(&terminal, path, error);
+    while (!r && !line.complete) {
+        now_ms = clock_now_ms();
+        *ret_over = now_ms >= end_ms || (wait->is_over && wait->is_over(wait->context));
+        if (*ret_over)
+            break;
+        show_time_left(&terminal, wait->text, (end_ms - now_ms + 999) / 1000);
+        r = wait_a_second(&terminal, &line, error);
+    }
+    if (terminal.signals >= 0)
+        write_text(terminal.fd, "\n");
+    return r;
 }

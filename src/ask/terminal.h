@@ -46,3 +46,7 @@ void terminal_show(const char *path, const char *text);
 /* The modes of a terminal: false when there is none. */
 bool terminal_save(const char *path, struct termios *ret);
 void terminal_restore(const char *path, const struct termios *modes);
+
+/* Shows the text and the time left, each second anew in the same line, until it is over, or a line is typed. Errors as
+ * terminal_ask(). */
+int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over, struct error *error);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/recovery-key-text.h"
+#include "cli/lockout-wait.h"
 #include "cli/secrets.h"
 
 #include <string.h>
@@ -43,13 +44,26 @@ static int try_pins(const struct call *call, struct unlock *unlock, struct secre
     }
 }
 
+/* During a lockout it waits with whoever is at the terminal, as long as they like. */
+static int begin(struct call *call, struct tpm **tpm, struct unlock *unlock, struct error *error)
+{
+    int r;
+
+    for (;;) {
+        r = call_open_tpm(call, tpm, error);
+        r = r ?: unlock_begin(unlock, *tpm, call_state_folder(call), call_argument(call, 0), error);
+        if (r != ERROR_LOCKOUT || !lockout_wait(call, tpm, error))
+            return r;
+        unlock_end(unlock);
+    }
+}
+
 /* `given` is --pin-file's content, empty without. */
 static int try_tpm(struct call *call, struct tpm **tpm, struct unlock *unlock, const struct secret *given,
                    struct secret *ret, struct error *error)
 {
-    int r = call_open_tpm(call, tpm, error);
+    int r = begin(call, tpm, unlock, error);
 
-    r = r ?: unlock_begin(unlock, *tpm, call_state_folder(call), call_argument(call, 0), error);
     if (r)
         return r;
     if (unlock->by_authority)

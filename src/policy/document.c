@@ -28,6 +28,11 @@ static const struct policy_document defaults = {
     .lockout = { .max_tries = TRIES_MAX, .recovery_s = RECOVERY_MIN_S, .lockout_recovery_s = 86400 },
 };
 
+struct policy_document policy_document_default(void)
+{
+    return defaults;
+}
+
 /* Whole numbers, most of the format: a row for each. What is left out keeps its default. */
 struct number_row {
     const char *key;

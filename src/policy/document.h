@@ -55,6 +55,9 @@ int policy_document_read(const char *folder, const char *name, struct policy_doc
 /* The same on text; `source` names it in errors. */
 int policy_document_parse(const char *text, const char *source, struct policy_document *ret, struct error *error);
 
+/* The defaults alone, for what needs no PCRs: the selection is empty, which no document's is. */
+struct policy_document policy_document_default(void);
+
 /* `4,7,9` into a mask; ERROR_USAGE for anything that is not PCR numbers from 0 to 23. */
 int policy_pcrs_parse(const char *list, uint32_t *ret_mask, struct error *error);
 

@@ -151,10 +151,23 @@ int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error
     return in_force || switched ? 0 : write_again(tpm, state, error);
 }
 
+int approve_nothing(struct tpm *tpm, const struct state *state, struct error *error)
+{
+    static const char nothing[] = "bootseal: nothing is approved";
+    struct authority_signer signer = authority_signer(state->authority);
+    struct digest digest;
+    int r = digest_compute(&digest, &(struct span){ nothing, sizeof(nothing) - 1 }, 1, error);
+
+    return r ? r : tpm_index_write(tpm, &state->pins.index, &digest, &signer, error);
+}
+
+/* Where somebody has set the owner authorisation the index stays, and approves nothing. */
 static int forget(struct tpm *tpm, struct state *state, struct error *error)
 {
     int r = tpm ? tpm_index_undefine(tpm, &state->pins.index, error) : 0;
 
+    if (r && error->tpm_code == TPM_CODE_WRONG_AUTH_NODA)
+        r = approve_nothing(tpm, state, error);
     return r ? r : state_drop_approval(state, error);
 }
 

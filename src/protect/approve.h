@@ -38,6 +38,9 @@ int approve_reopen(struct state *state, struct volume **volume, struct error *er
 int approve_write_token(struct volume *volume, const struct approval *approval, const struct approval *next,
                         struct error *error);
 
+/* Has the index approve nothing, which is no session's digest. Touches neither lists nor tokens. */
+int approve_nothing(struct tpm *tpm, const struct state *state, struct error *error);
+
 /* A copy of state->approval to change; when there is none, one with the authority branch alone. */
 int approve_draft(const struct state *state, enum hash_algorithm bank, uint32_t pcrs, unsigned cap,
                   struct approval *ret, struct error *error);

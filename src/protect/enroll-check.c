@@ -9,52 +9,20 @@
 #include "protect/provision.h"
 #include "protect/recover.h"
 
-#include "base/blockdev.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #define CRYPTTAB "/etc/crypttab"
 
-static int check_state_place(const struct enroll_request *request, struct error *error)
-{
-    const char *folder = request->state_folder ? request->state_folder : STATE_FOLDER;
-    struct blockdev_list devices;
-    bool encrypted = false;
-    int r = file_make_folder(folder, 0700, error);
-
-    if (!r && !request->allow_unencrypted_state)
-        r = blockdev_of_path(BLOCKDEV_SYSFS, folder, &devices, error);
-    if (!r && !request->allow_unencrypted_state)
-        r = blockdev_is_encrypted(BLOCKDEV_SYSFS, &devices, &encrypted, error);
-    if (r || request->allow_unencrypted_state || encrypted)
-        return r;
-    error_set(error, ERROR_REFUSED,
-              "the state folder \"%s\" would lie on a file system outside LUKS: whoever takes the "
-              "disk gets the authority's key",
-              folder);
-    return error_remedy(error, "run this on the machine whose root is encrypted, or choose another --state-dir; "
-                               "--allow-unencrypted-state is for tests and images");
-}
-
 static int check_tpm(struct tpm *tpm, const struct policy_document *document, struct error *error)
 {
-    struct tpm_identity identity;
     uint32_t active;
-    int r = tpm_identity_read(tpm, &identity, error);
+    int r = provision_check_tpm(tpm, error);
 
-    if (r)
-        return r;
-    if (!identity.has_policy_authorize_nv) {
-        error_set(error, ERROR_TPM,
-                  "this TPM (\"%s\", library revision %u.%02u) has no TPM2_PolicyAuthorizeNV, so an "
-                  "approval could never be changed",
-                  identity.manufacturer, identity.revision / 100, identity.revision % 100);
-        return error_remedy(error, "update the TPM's firmware, or use a TPM of library revision 1.38 or later");
-    }
-    r = tpm_bank_read(tpm, document->bank, &active, error);
+    if (!r)
+        r = tpm_bank_read(tpm, document->bank, &active, error);
     if (r || (active & document->pcrs) == document->pcrs)
         return r;
     error_set(error, ERROR_REFUSED, "the TPM's PCR bank %s is not active", hash_name(document->bank));
@@ -245,7 +213,7 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
     if (!r)
         r = check_tpm(request->tpm, &request->document, error);
     if (!r)
-        r = check_state_place(request, error);
+        r = provision_check_place(request->state_folder, request->allow_unencrypted_state, error);
     if (!r)
         r = state_open(request->state_folder, STATE_CREATE, &ret->state, error);
     if (!r)

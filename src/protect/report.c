@@ -140,8 +140,7 @@ static int values_from_json(const struct json_view *view, struct pcr_values *ret
     return r;
 }
 
-/* The document of this very boot. */
-static int read_document(const char *path, struct json_view *view, struct json_object **ret, struct error *error)
+int report_read_document(const char *path, struct json_view *view, struct json_object **ret, struct error *error)
 {
     const char *written_id;
     int64_t version;
@@ -167,7 +166,7 @@ int report_read_values(const char *path, struct report *ret, struct error *error
     cleanup(json_free) struct json_object *document = NULL;
     struct json_view view, cap;
     int64_t pcr;
-    int r = read_document(path, &view, &document, error);
+    int r = report_read_document(path, &view, &document, error);
 
     *ret = (struct report){ 0 };
     if (!r && json_has(&view, "bank"))
@@ -203,7 +202,7 @@ int report_read_opened(const char *path, struct report *ret, struct error *error
 {
     cleanup(json_free) struct json_object *document = NULL;
     struct json_view view, list, volume;
-    int r = read_document(path, &view, &document, error);
+    int r = report_read_document(path, &view, &document, error);
 
     *ret = (struct report){ 0 };
     if (!r)

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "base/json.h"
 #include "base/pcr.h"
 #include "luks/recovery.h"
 #include "protect/pins.h"
@@ -42,6 +43,10 @@ struct report {
 };
 
 int report_write(const char *path, const struct report *report, struct error *error);
+
+/* Reads the document of this very boot, as far as its version and boot_id; the caller owns *ret. One of another boot is
+ * ERROR_FAILED, one that another user could have written too, a damaged one ERROR_METADATA. */
+int report_read_document(const char *path, struct json_view *view, struct json_object **ret, struct error *error);
 
 /* Reads the PCR values and the cap of this boot's report. One of another boot (boot_id) is ERROR_FAILED. The volumes
  * are left empty. */

@@ -6,6 +6,7 @@
 #include "base/recovery-key-text.h"
 #include "protect/cap.h"
 #include "protect/keys.h"
+#include "protect/lockout-end.h"
 #include "protect/tpm-device.h"
 
 #include <string.h>
@@ -268,6 +269,18 @@ static unsigned tries_left(const struct run *run, size_t first, unsigned asked)
     return policy < tpm ? policy : tpm;
 }
 
+/* The TPM's tries may have been used up before the policy's: then it is a lockout, with an end. */
+static int no_tries_left(const struct run *run, size_t first, unsigned asked, struct error *error)
+{
+    struct tpm_state state = run->targets[first].unseal.state;
+
+    state.lockout_counter += run->report->volumes[first].wrong_pins;
+    state.in_lockout = state.lockout_counter >= state.max_tries;
+    if (state.in_lockout)
+        return lockout_refuse(&state, time(NULL), error);
+    return error_set(error, ERROR_WRONG_PIN, "%u wrong PINs", asked);
+}
+
 static void give_up_group(struct run *run, size_t first, const struct error *error)
 {
     for (size_t i = run->pins->volume_count; i-- > first;)
@@ -331,7 +344,7 @@ static void ask_for_group(struct run *run, size_t first)
         unsigned left = tries_left(run, first, asked);
 
         if (left == 0) {
-            error_set(&error, ERROR_WRONG_PIN, "%u wrong PINs", asked);
+            (void)no_tries_left(run, first, asked, &error);
             break;
         }
         r = try_group(run, first, left, &answer, &error);

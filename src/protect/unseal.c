@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "policy/digest.h"
 #include "protect/cap.h"
+#include "protect/lockout-end.h"
 
 #define PCR_CHANGED_PATIENCE_MS 10000
 #define PCR_CHANGED_PAUSE_MS 20
@@ -141,9 +142,7 @@ static int check_lockout(struct unseal *unseal, struct error *error)
 
     if (r || !has_pin(unseal) || !unseal->state.in_lockout)
         return r;
-    error_set(error, ERROR_LOCKOUT, "the TPM refuses PINs after %u wrong ones", unseal->state.lockout_counter);
-    return error_remedy(error, "wait %u s for the next try with the machine switched on, or use the passphrase",
-                        unseal->state.recovery_s);
+    return lockout_refuse(&unseal->state, time(NULL), error);
 }
 
 static int load(struct unseal *unseal, struct error *error)

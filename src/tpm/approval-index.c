@@ -123,28 +123,52 @@ int tpm_index_define(struct tpm *tpm, const struct entity *index, struct error *
 {
     const TPM2B_AUTH empty = { 0 };
     TPM2B_NV_PUBLIC public = { 0 };
+    cleanup(tpm_owner_free) struct tpm_owner owner = { 0 };
     ESYS_TR reference = 0;
-    int r = tpm_index_parse(index, &public.nvPublic, error);
+    int r = tpm_index_parse(index, &public.nvPublic, error) ?: tpm_owner_begin(tpm, &owner, error);
 
     if (r)
         return r;
     public.nvPublic.attributes &= ~TPMA_NV_WRITTEN;
-    r = TPM_COMMAND(tpm, error, NV_DefineSpace, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &empty,
+    r = TPM_COMMAND(tpm, error, NV_DefineSpace, ESYS_TR_RH_OWNER, owner.reference, ESYS_TR_NONE, ESYS_TR_NONE, &empty,
                     &public, &reference);
+    tpm_owner_end(&owner, r);
     if (!r)
         tpm_reference_close(tpm, &reference);
+    return r;
+}
+
+/* What is at the handle. An HMAC session signs its Name, which the TPM is asked for then: whatever somebody put there
+ * is to go. */
+static int reference_present(struct tpm *tpm, uint32_t handle, ESYS_TR *ret, struct error *error)
+{
+    if (!tpm->owner_auth)
+        return tpm_reference_handle(tpm, handle, ret, error);
+    return tpm_outcome(Esys_TR_FromTPMPublic(tpm->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ret),
+                       TPM2_CC_NV_ReadPublic, "TPM2_NV_ReadPublic", error);
+}
+
+static int undefine(struct tpm *tpm, ESYS_TR reference, struct error *error)
+{
+    cleanup(tpm_owner_free) struct tpm_owner owner = { 0 };
+    int r = tpm_owner_begin(tpm, &owner, error);
+
+    if (r)
+        return r;
+    r = TPM_COMMAND(tpm, error, NV_UndefineSpace, ESYS_TR_RH_OWNER, reference, owner.reference, ESYS_TR_NONE,
+                    ESYS_TR_NONE);
+    tpm_owner_end(&owner, r);
     return r;
 }
 
 int tpm_index_undefine(struct tpm *tpm, const struct entity *index, struct error *error)
 {
     ESYS_TR reference = 0;
-    int r = tpm_reference_handle(tpm, index->handle, &reference, error);
+    int r = reference_present(tpm, index->handle, &reference, error);
 
     if (r)
-        return r;
-    r = TPM_COMMAND(tpm, error, NV_UndefineSpace, ESYS_TR_RH_OWNER, reference, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                    ESYS_TR_NONE);
+        return error->tpm_code == TPM_CODE_NO_HANDLE ? 0 : r;
+    r = undefine(tpm, reference, error);
     if (!r)
         return 0; /* tpm2-tss has dropped the reference with the index */
     tpm_reference_close(tpm, &reference);

@@ -26,10 +26,10 @@ int tpm_index_find_free(struct tpm *tpm, uint32_t *ret_handle, struct error *err
 /* What is at the pinned index's handle now (NV_ReadPublic). */
 int tpm_index_probe(struct tpm *tpm, const struct entity *index, enum tpm_index_condition *ret, struct error *error);
 
-/* Defines it, exactly as described, with empty owner authorisation. */
+/* Defines it, exactly as described, with owner authorisation. */
 int tpm_index_define(struct tpm *tpm, const struct entity *index, struct error *error);
 
-/* Deletes whatever is at its handle, with empty owner authorisation. Nothing there is success. */
+/* Deletes whatever is at its handle, with owner authorisation. Nothing there is success. */
 int tpm_index_undefine(struct tpm *tpm, const struct entity *index, struct error *error);
 
 /* The connection uses this index from now on, without asking the TPM about it. Sends nothing. */

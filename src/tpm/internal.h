@@ -22,9 +22,10 @@
 struct tpm {
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;
-    ESYS_TR srk;                    /* 0: not known yet */
-    ESYS_TR index;                  /* 0: not known yet */
-    TPM2_HANDLE live[TPM_LIVE_MAX]; /* sessions and transient objects of this connection that are in the TPM */
+    ESYS_TR srk;                     /* 0: not known yet */
+    ESYS_TR index;                   /* 0: not known yet */
+    const struct secret *owner_auth; /* NULL: empty */
+    TPM2_HANDLE live[TPM_LIVE_MAX];  /* sessions and transient objects of this connection that are in the TPM */
     size_t live_count;
 };
 
@@ -112,7 +113,31 @@ uint32_t tpm_selection_mask(const TPML_PCR_SELECTION *selection, enum hash_algor
  * tpm_live_forget() then.
  */
 int tpm_session_start_hmac(struct tpm *tpm, TPMA_SESSION attributes, struct tpm_handle *ret, struct error *error);
+
+/* The same, salted to a loaded key. */
+int tpm_session_start_hmac_with(const struct tpm_handle *key, TPMA_SESSION attributes, struct tpm_handle *ret,
+                                struct error *error);
 int tpm_session_set_attributes(const struct tpm_handle *session, TPMA_SESSION attributes, struct error *error);
+
+/* ---- srk.c ---- */
+
+/* Makes a transient key of the SRK's template in a hierarchy that `session` authorises. `ret_srk` may be NULL. */
+int tpm_srk_create(struct tpm *tpm, ESYS_TR hierarchy, ESYS_TR session, struct tpm_handle *ret, struct entity *ret_srk,
+                   struct error *error);
+
+/* ---- owner.c ---- */
+
+/* What authorises one command of the owner. */
+struct tpm_owner {
+    struct tpm *tpm;
+    struct tpm_handle session; /* empty while the owner authorisation is */
+    ESYS_TR reference;         /* for the command */
+};
+
+/* tpm_owner_end() follows the command, with its result; tpm_owner_free() cleans up in any case. */
+int tpm_owner_begin(struct tpm *tpm, struct tpm_owner *ret, struct error *error);
+void tpm_owner_end(struct tpm_owner *owner, int r);
+void tpm_owner_free(struct tpm_owner *owner);
 
 /* ---- approval-index.c ---- */
 

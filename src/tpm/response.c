@@ -17,7 +17,8 @@
     "protector "                                                                                                       \
     "(bootseal remove) and enroll the volume again"
 #define OWNER_REMEDY                                                                                                   \
-    "clear the owner authorisation (tpm2_changeauth -c owner), or clear the TPM in the firmware's setup"
+    "give the right one: bootseal provision --owner-auth-file FILE; or empty it (tpm2_changeauth -c owner), or clear " \
+    "the TPM in the firmware's setup"
 #define INDEX_REMEDY                                                                                                   \
     "open the volume with its recovery key or passphrase and run: bootseal reseal --current, which puts the index "    \
     "back"
@@ -70,14 +71,14 @@ static const struct meaning meanings[] = {
     { TPM2_CC_EvictControl, TPM2_RC_NV_SPACE, ERROR_TPM, "the TPM's storage is full",
       "delete indices or persistent keys that nobody needs (tpm2_getcap handles-persistent)" },
 
-    { TPM2_CC_CreatePrimary, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM, "the TPM's owner authorisation is set",
-      OWNER_REMEDY },
-    { TPM2_CC_EvictControl, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM, "the TPM's owner authorisation is set",
-      OWNER_REMEDY },
-    { TPM2_CC_NV_DefineSpace, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM, "the TPM's owner authorisation is set",
-      OWNER_REMEDY },
-    { TPM2_CC_NV_UndefineSpace, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM, "the TPM's owner authorisation is set",
-      OWNER_REMEDY },
+    { TPM2_CC_CreatePrimary, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM,
+      "the TPM's owner authorisation is set: none was given, or a wrong one", OWNER_REMEDY },
+    { TPM2_CC_EvictControl, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM,
+      "the TPM's owner authorisation is set: none was given, or a wrong one", OWNER_REMEDY },
+    { TPM2_CC_NV_DefineSpace, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM,
+      "the TPM's owner authorisation is set: none was given, or a wrong one", OWNER_REMEDY },
+    { TPM2_CC_NV_UndefineSpace, SESSION(TPM2_RC_BAD_AUTH, 1), ERROR_TPM,
+      "the TPM's owner authorisation is set: none was given, or a wrong one", OWNER_REMEDY },
 
     { TPM2_CC_HierarchyChangeAuth, SESSION(TPM2_RC_AUTH_FAIL, 1), ERROR_TPM,
       "the TPM has another lockout authorisation", NULL },

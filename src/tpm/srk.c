@@ -60,7 +60,8 @@ static int check_storage_key(const struct entity *srk, enum error_kind kind, str
     return 0;
 }
 
-static int srk_create(struct tpm *tpm, struct tpm_handle *ret, struct entity *ret_srk, struct error *error)
+int tpm_srk_create(struct tpm *tpm, ESYS_TR hierarchy, ESYS_TR session, struct tpm_handle *ret, struct entity *ret_srk,
+                   struct error *error)
 {
     cleanup(free_public) TPM2B_PUBLIC *public = NULL;
     const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
@@ -71,24 +72,38 @@ static int srk_create(struct tpm *tpm, struct tpm_handle *ret, struct entity *re
 
     if (r)
         return r;
-    r = TPM_COMMAND(tpm, error, CreatePrimary, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-                    &sensitive, &srk_template, &outside, &creation_pcrs, &reference, &public, NULL, NULL, NULL);
+    r = TPM_COMMAND(tpm, error, CreatePrimary, hierarchy, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
+                    &srk_template, &outside, &creation_pcrs, &reference, &public, NULL, NULL, NULL);
     if (r)
         return r;
     tpm_live_adopt(tpm, reference, ret);
-    return take_public(public, TPM_SRK_HANDLE, ret_srk, error);
+    return ret_srk ? take_public(public, TPM_SRK_HANDLE, ret_srk, error) : 0;
+}
+
+static int srk_create_owned(struct tpm *tpm, struct tpm_handle *ret, struct entity *ret_srk, struct error *error)
+{
+    cleanup(tpm_owner_free) struct tpm_owner owner = { 0 };
+    int r = tpm_owner_begin(tpm, &owner, error);
+
+    if (r)
+        return r;
+    r = tpm_srk_create(tpm, ESYS_TR_RH_OWNER, owner.reference, ret, ret_srk, error);
+    tpm_owner_end(&owner, r);
+    return r;
 }
 
 static int srk_persist(struct tpm *tpm, struct entity *ret, struct error *error)
 {
     cleanup(tpm_handle_free) struct tpm_handle transient = { 0 };
+    cleanup(tpm_owner_free) struct tpm_owner owner = { 0 };
     ESYS_TR persistent = 0;
-    int r = srk_create(tpm, &transient, ret, error);
+    int r = srk_create_owned(tpm, &transient, ret, error) ?: tpm_owner_begin(tpm, &owner, error);
 
     if (r)
         return r;
-    r = TPM_COMMAND(tpm, error, EvictControl, ESYS_TR_RH_OWNER, transient.reference, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+    r = TPM_COMMAND(tpm, error, EvictControl, ESYS_TR_RH_OWNER, transient.reference, owner.reference, ESYS_TR_NONE,
                     ESYS_TR_NONE, TPM_SRK_HANDLE, &persistent);
+    tpm_owner_end(&owner, r);
     tpm_reference_close(tpm, &persistent);
     return r;
 }

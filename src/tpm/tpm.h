@@ -91,12 +91,19 @@ int tpm_pcr_read(struct tpm *tpm, enum hash_algorithm bank, uint32_t mask, struc
 /* TPM2_PCR_Event: extends the PCR by the digest of the data, in every active bank. */
 int tpm_pcr_event(struct tpm *tpm, unsigned pcr, const void *data, size_t size, struct error *error);
 
+/*
+ * The owner authorisation that this connection uses from now on where a command needs it: making the SRK, defining and
+ * deleting the index. Borrowed until the connection is closed; NULL or an empty one: none is set. It is proven in salted
+ * HMAC sessions and never sent; as long as there is no SRK they are salted to a key made for them.
+ */
+void tpm_owner_auth_use(struct tpm *tpm, const struct secret *auth);
+
 /* ---- SRK ---- */
 
 #define TPM_SRK_HANDLE 0x81000001 /* TCG TPM v2.0 Provisioning Guidance, 7.8 */
 
 /*
- * Finds the SRK, or makes it from the TCG's ECC P-256 template and persists it when the handle is empty (needs empty
+ * Finds the SRK, or makes it from the TCG's ECC P-256 template and persists it when the handle is empty (needs
  * owner authorisation). What is there must be a storage key that never left this TPM (fixedTPM, fixedParent,
  * sensitiveDataOrigin, restricted, decrypt, noDA, SHA-256 Name), else ERROR_TPM. The connection uses it from then on.
  */

@@ -347,6 +347,10 @@ class Bench:
         """Approve the boot state as it is."""
         return self.bootseal("reseal", "--current", "--current-values", *options)
 
+    def provision(self, *options) -> Result:
+        """Prepare the TPM."""
+        return self.bootseal("provision", "--policy", self.policy, "--allow-unencrypted-state", *options)
+
     def status(self) -> dict:
         """`bootseal status --json`."""
         result = self.bootseal("status", "--json")

@@ -5,7 +5,8 @@
     assert switch.has_cut
 
 The program speaks to the TPM through a relay, which ends the TPM when that command comes by: before the TPM has seen
-it, or when it has executed it and nobody has heard its answer.
+it, or when it has executed it and nobody has heard its answer.  A number instead of a name is the place in the order of
+all commands, from 0.
 """
 
 import select
@@ -29,10 +30,11 @@ def _listen_on_two_ports() -> tuple:
 
 
 class PowerSwitch:
-    """A relay between a program and a TPM that cuts the TPM's power at the first command of a name."""
+    """A relay between a program and a TPM that cuts the TPM's power at the first command of a name, or at a place."""
 
-    def __init__(self, tpm, name: str, executed: bool):
-        (self._code,) = [code for code, each in NAMES.items() if each == name]
+    def __init__(self, tpm, command, executed: bool):
+        self._left = command if isinstance(command, int) else None
+        self._code = None if self._left is not None else next(code for code, each in NAMES.items() if each == command)
         self._tpm = tpm
         self._executed = executed
         self._commands, self._control = _listen_on_two_ports()
@@ -78,13 +80,20 @@ class PowerSwitch:
         if server is self._commands:
             self._from_program.add(program)
 
+    def _is_the_one(self, data: bytes) -> bool:
+        """Whether this command is the one to cut at."""
+        if self._left is None:
+            return int.from_bytes(data[6:10], "big") == self._code
+        self._left -= 1
+        return self._left < 0
+
     def _pass_on(self, source) -> None:
         peer, data = self._peers[source], source.recv(8192)
         if not data:
             for each in (source, peer):
                 del self._peers[each]
                 each.close()
-        elif source in self._from_program and int.from_bytes(data[6:10], "big") == self._code:
+        elif source in self._from_program and self._is_the_one(data):
             if self._executed:
                 peer.sendall(data)
                 peer.recv(8192)

@@ -44,6 +44,85 @@ static void reads_a_line_without_echo(void **state)
     assert_string_equal(output, "PIN: \r\n");
 }
 
+static bool over_at_the_second_look(void *context)
+{
+    return ++*(int *)context == 2;
+}
+
+static void wait_with(const char *console, unsigned seconds, bool (*is_over)(void *), struct pty_report *report)
+{
+    int looks = 0;
+    const struct ask_wait wait = { .text = "locked", .seconds = seconds, .is_over = is_over, .context = &looks };
+    struct error error;
+
+    report->kind = terminal_wait(console, &wait, &report->yes, &error);
+}
+
+static void wait_until_it_is_over(const char *console, struct pty_report *report)
+{
+    wait_with(console, 5400, over_at_the_second_look, report);
+}
+
+static void wait_a_second(const char *console, struct pty_report *report)
+{
+    wait_with(console, 1, NULL, report);
+}
+
+static void wait_for_ever(const char *console, struct pty_report *report)
+{
+    wait_with(console, 598, NULL, report);
+}
+
+static void counts_down_until_it_is_over(void **state)
+{
+    struct pty *pty = *state;
+    struct pty_report report;
+    char output[256];
+
+    pty_start(pty, PTY_CONTROLLING, wait_until_it_is_over);
+    report = pty_wait(pty);
+    assert_true(report.event == PTY_ANSWERED && report.kind == 0 && report.yes);
+    pty_expect_output(pty, "\r\n", output, sizeof(output));
+    assert_string_equal(output, "\rlocked 1:30:00   \r\n");
+    pty_expect_echo(pty, true);
+}
+
+static void counts_down_to_the_end(void **state)
+{
+    struct pty *pty = *state;
+    struct pty_report report;
+
+    pty_start(pty, PTY_CONTROLLING, wait_a_second);
+    report = pty_wait(pty);
+    assert_true(report.event == PTY_ANSWERED && report.kind == 0 && report.yes);
+}
+
+static void enter_ends_the_countdown(void **state)
+{
+    struct pty *pty = *state;
+    struct pty_report report;
+    char output[256];
+
+    pty_start(pty, PTY_CONTROLLING, wait_for_ever);
+    pty_expect_output(pty, ":58   ", output, sizeof(output));
+    assert_string_equal(output, "\rlocked 9:58   ");
+    pty_type(pty, "\n", 1);
+    report = pty_wait(pty);
+    assert_true(report.event == PTY_ANSWERED && report.kind == 0 && !report.yes);
+    pty_expect_echo(pty, true);
+}
+
+static void no_countdown_without_a_terminal(void **state)
+{
+    const struct ask_wait wait = { .text = "locked", .seconds = 10 };
+    struct error error;
+    bool over = true;
+
+    (void)state;
+    assert_int_equal(terminal_wait("/dev/null", &wait, &over, &error), ERROR_USAGE);
+    assert_false(over);
+}
+
 static void erasing_works(void **state)
 {
     struct pty *pty = *state;
@@ -311,6 +390,10 @@ int main(void)
 #define on_pty(name) cmocka_unit_test_setup_teardown(name, pty_setup, pty_teardown)
     const struct CMUnitTest tests[] = {
         on_pty(reads_a_line_without_echo),
+        on_pty(counts_down_until_it_is_over),
+        on_pty(counts_down_to_the_end),
+        on_pty(enter_ends_the_countdown),
+        on_pty(no_countdown_without_a_terminal),
         on_pty(erasing_works),
         on_pty(an_empty_line_is_an_empty_secret),
         on_pty(nul_bytes_are_bytes),

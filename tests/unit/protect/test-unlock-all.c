@@ -120,7 +120,8 @@ static void test_fewer_tries_in_the_tpm(void **state)
     assert_int_equal(outcome->r, ERROR_LOCKOUT);
     assert_int_equal(person.asked, 0); /* told before anyone types */
     assert_non_null(strstr(person.lines, "the TPM refuses PINs after 2 wrong ones"));
-    assert_non_null(strstr(person.lines, "what to do: wait 600 s"));
+    assert_non_null(
+        strstr(person.lines, "what to do: wait with the machine switched on (one try is forgiven each 600 s)"));
     initramfs_expect_capped(machine, outcome);
 }
 

@@ -1,6 +1,7 @@
 /* After a secret has passed through tpm2-tss, none of it is left in this process's memory. */
 #include "base/cleanup.h"
 #include "bench.h"
+#include "tpm/internal.h"
 #include "tpm/lockout.h"
 
 #include <stdio.h>
@@ -156,6 +157,38 @@ static void test_lockout_authorisations_leave_nothing(void **state)
     assert_int_equal(count_in_memory(&new_needle), 0);
 }
 
+/* With and without an SRK to salt to. */
+static void test_owner_authorisation_leaves_nothing(void **state)
+{
+    struct bench *bench = *state;
+    cleanup(secret_free) struct secret auth = random_secret(DIGEST_BYTES);
+    struct needle needle = needle_of(&auth);
+    TPM2B_AUTH copy = { .size = DIGEST_BYTES };
+    struct error error;
+    struct entity srk;
+    ESYS_TR none;
+
+    assert_int_equal(Esys_EvictControl(bench->tpm->esys, ESYS_TR_RH_OWNER, bench->tpm->srk, ESYS_TR_PASSWORD,
+                                       ESYS_TR_NONE, ESYS_TR_NONE, TPM_SRK_HANDLE, &none),
+                     0);
+    tpm_reference_close(bench->tpm, &bench->tpm->srk);
+    memcpy(copy.buffer, auth.bytes, auth.size);
+    assert_int_equal(Esys_HierarchyChangeAuth(bench->tpm->esys, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                              ESYS_TR_NONE, &copy),
+                     0);
+    explicit_bzero(&copy, sizeof(copy));
+    tpm_wipe(bench->tpm, ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD);
+    assert_int_equal(count_in_memory(&needle), 1);
+    tpm_owner_auth_use(bench->tpm, &auth);
+    bench_ok(tpm_srk_make(bench->tpm, &srk, &error), &error);
+    assert_int_equal(count_in_memory(&needle), 1);
+    bench_ok(tpm_index_undefine(bench->tpm, &bench->index, &error), &error);
+    bench_ok(tpm_index_define(bench->tpm, &bench->index, &error), &error);
+    tpm_owner_auth_use(bench->tpm, NULL);
+    secret_free(&auth);
+    assert_int_equal(count_in_memory(&needle), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +197,7 @@ int main(void)
         bench_test(test_unsealing_leaves_nothing),
         bench_test(test_wrong_pin_leaves_nothing),
         bench_test(test_lockout_authorisations_leave_nothing),
+        bench_test(test_owner_authorisation_leaves_nothing),
     };
 
     return cmocka_run_group_tests_name("wipe", tests, NULL, NULL);

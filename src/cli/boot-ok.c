@@ -1,0 +1,164 @@
+#include "protect/boot-ok.h"
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "cli/journal.h"
+#include "cli/verb.h"
+
+#include <string.h>
+#include <syslog.h>
+
+static const struct option_row options[] = {
+    { "stderr", NULL, "write the entries to standard error, also where there is a journal" },
+    { 0 },
+};
+
+struct outcome {
+    bool journal; /* where the entries went */
+    bool written; /* false: an earlier run in this boot had */
+    bool counter_read;
+    unsigned before, after;
+};
+
+/* For machines without a journal, and for people. */
+static void write_to_stderr(const struct boot_event *event)
+{
+    const char *message = boot_event_value(event, "MESSAGE");
+
+    if (boot_event_priority(event) <= LOG_WARNING)
+        log_warning("%s", message);
+    else
+        log_info("%s", message);
+    for (size_t i = 1; i < event->count; i++)
+        log_verbose("  %s", event->fields[i]);
+}
+
+static int write_events(const struct boot_events *events, size_t first, const struct outcome *outcome,
+                        struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = first; !r && i < events->count; i++) {
+        if (outcome->journal)
+            r = journal_send(&events->items[i], error);
+        else
+            write_to_stderr(&events->items[i]);
+    }
+    return r;
+}
+
+static int record(const struct boot_ok *boot_ok, struct outcome *outcome, struct error *error)
+{
+    int r;
+
+    if (boot_ok->is_recorded)
+        return 0;
+    r = write_events(&boot_ok->events, 0, outcome, error);
+    if (!r)
+        r = boot_ok_mark_recovery_keys(boot_ok, error);
+    if (!r)
+        r = boot_ok_mark_recorded(boot_ok, error);
+    outcome->written = !r && boot_ok->events.count > 0;
+    return r;
+}
+
+static int reset_counter(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome, struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    size_t first = boot_ok->events.count;
+    int r;
+
+    if (!boot_ok->wants_reset)
+        return 0;
+    r = call_open_tpm(call, &tpm, error);
+    if (!r)
+        r = boot_ok_reset_counter(boot_ok, tpm, &outcome->before, &outcome->after, error);
+    if (r)
+        return error_prefix(error, "the counter of wrong PINs");
+    outcome->counter_read = true;
+    if (outcome->before > 0 && outcome->after == outcome->before)
+        log_warning("the counter of wrong PINs stays at %u: the lockout authorisation is not kept here",
+                    outcome->before);
+    if (outcome->before > 0 && outcome->after == 0)
+        r = boot_events_counter_reset(outcome->before, &boot_ok->events, error);
+    return r ? r : write_events(&boot_ok->events, first, outcome, error);
+}
+
+static int add_entry(struct json_object *list, const struct boot_event *event, struct error *error)
+{
+    struct json_object *object = json_object_new_object();
+    int r = json_append(list, object, error);
+
+    for (size_t i = 0; !r && i < event->count; i++) {
+        const char *value = strchr(event->fields[i], '=');
+        cleanup(free_ptr) char *name = strndup(event->fields[i], (size_t)(value - event->fields[i]));
+
+        r = name ? json_add(object, name, json_object_new_string(value + 1), error) : error_no_memory(error);
+    }
+    return r;
+}
+
+static int add_counter(struct json_object *document, const struct outcome *outcome, struct error *error)
+{
+    struct json_object *object;
+    int r;
+
+    if (!outcome->counter_read)
+        return json_object_object_add(document, "lockout_counter", NULL) < 0 ? error_no_memory(error) : 0;
+    object = json_object_new_object();
+    r = json_add(document, "lockout_counter", object, error);
+    if (!r)
+        r = json_add(object, "before", json_object_new_int64(outcome->before), error);
+    return r ? r : json_add(object, "after", json_object_new_int64(outcome->after), error);
+}
+
+static int print_document(const struct boot_ok *boot_ok, const struct outcome *outcome, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = json_object_new_object();
+    struct json_object *entries = json_object_new_array();
+    int r = document ? json_add(document, "entries", entries, error) : error_no_memory(error);
+
+    for (size_t i = 0; !r && i < boot_ok->events.count; i++)
+        r = add_entry(entries, &boot_ok->events.items[i], error);
+    if (!r)
+        r = json_add(document, "written", json_object_new_boolean(outcome->written), error);
+    if (!r)
+        r = json_add(document, "journal", json_object_new_boolean(outcome->journal), error);
+    if (!r)
+        r = add_counter(document, outcome, error);
+    return r ? r : print_json(document, error);
+}
+
+static int print_result(const struct call *call, const struct boot_ok *boot_ok, const struct outcome *outcome,
+                        struct error *error)
+{
+    if (call_flag(call, "json"))
+        return print_document(boot_ok, outcome, error);
+    if (!outcome->journal && outcome->written)
+        return 0; /* they were shown already */
+    for (size_t i = 0; i < boot_ok->events.count; i++)
+        printf("%s\n", boot_event_value(&boot_ok->events.items[i], "MESSAGE"));
+    return 0;
+}
+
+static int run(struct call *call, struct error *error)
+{
+    cleanup(boot_ok_end) struct boot_ok boot_ok = { 0 };
+    struct outcome outcome = { .journal = !call_flag(call, "stderr") && journal_is_there() };
+    int r = boot_ok_begin(&boot_ok, call_state_folder(call), call_report(call), error);
+
+    if (!r)
+        r = record(&boot_ok, &outcome, error);
+    if (!r)
+        r = reset_counter(call, &boot_ok, &outcome, error);
+    return r ? error_prefix(error, "boot-ok") : print_result(call, &boot_ok, &outcome, error);
+}
+
+const struct verb verb_boot_ok = {
+    .name = "boot-ok",
+    .arguments = "",
+    .summary = "after a good boot: the record into the journal, the counter of wrong PINs to 0",
+    .options = options,
+    .needs_root = true,
+    .run = run,
+};
