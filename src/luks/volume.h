@@ -71,6 +71,16 @@ int volume_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *err
 int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret *passphrase, struct secret *ret_key,
                         int *ret_slot, struct error *error);
 
+/* ERROR_REFUSED, with what to do, unless all of it fits into the header at once. For asking before a change is begun:
+ * nothing is written. */
+struct volume_room {
+    unsigned keyslots;
+    unsigned tokens;
+    size_t key_size_bytes;
+    size_t token_bytes; /* the tokens' JSON in all */
+};
+int volume_check_room(struct volume *volume, const struct volume_room *wanted, struct error *error);
+
 /* Adds a keyslot with the minimal PBKDF2 (SHA-256, 1000 iterations): for passphrases of full entropy only. None free,
  * or no room in the header: ERROR_REFUSED, nothing written. */
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
