@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import PROGRAM
 
-VERBS = ["enroll", "unlock", "status", "reseal", "remove"]
+VERBS = ["enroll", "unlock", "status", "reseal", "remove", "doctor"]
 
 
 def test_help_lists_the_verbs(bench):
@@ -59,11 +59,11 @@ def test_wrong_call(bench, argv, quoted):
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_tpm(bench, volume, verb):
     """Every verb that needs the TPM says that there is none; status and remove have something to say all the same."""
-    arguments = {"status": [], "reseal": ["--current"]}.get(verb, [volume])
+    arguments = {"status": [], "doctor": [], "reseal": ["--current"]}.get(verb, [volume])
     options = bench.enroll_options if verb == "enroll" else []
     bench.tpm.stop()
     result = bench.bootseal(verb, *options, *arguments)
-    assert result.rc == {"status": 0, "remove": 7}.get(verb, 6), result
+    assert result.rc == {"status": 0, "doctor": 1, "remove": 7}.get(verb, 6), result
     assert "TPM" in result.stdout + result.stderr or verb == "remove"
 
 
@@ -102,7 +102,7 @@ def make_copied_program():
 
 @pytest.mark.parametrize("argv", [
     ["enroll", "--policy", "grub", "/nowhere"], ["unlock", "/nowhere"], ["status"], ["reseal", "--current"],
-    ["remove", "/nowhere"],
+    ["remove", "/nowhere"], ["doctor"],
 ])
 def test_threat_22_only_root(copied_program, argv):
     """An unprivileged user is refused, whatever the verb, before anything is looked at."""
