@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/streams.h"
 #include "cli/verb.h"
 
 #include <stdio.h>
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
     const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
     struct error error = { 0 };
 
+    streams_open();
     close_doors();
     log_setup(LOG_NORMAL, "bootseal");
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
