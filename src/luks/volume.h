@@ -101,6 +101,9 @@ struct token_list {
 };
 int volume_tokens(struct volume *volume, const char *type, struct token_list *ret, struct error *error);
 
+/* A mask of the keyslots that tokens name, whoever's they are. */
+int volume_token_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
+
 /* Parses one; ret_view (kind ERROR_METADATA) borrows from *ret, which the caller frees with json_free. The view's
  * source text lives as long as the volume. */
 int volume_token_read(struct volume *volume, int number, struct json_object **ret, struct json_view *ret_view,

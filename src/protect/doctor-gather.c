@@ -53,8 +53,8 @@ static void look_at_index(struct tpm *tpm, struct doctor_facts *facts)
 
     if (tpm_index_probe(tpm, &state->pins.index, &facts->index, &ignored))
         return;
-    facts->index_known = true;
-    if (facts->index != TPM_INDEX_WRITTEN || facts->srk != DOCTOR_YES)
+    facts->index_known = facts->index != TPM_INDEX_WRITTEN;
+    if (facts->index_known || facts->srk != DOCTOR_YES)
         return;
     facts->index_known =
         !tpm_srk_use(tpm, &state->pins.srk, &ignored) && !tpm_index_read(tpm, &state->pins.index, &held, &ignored);

@@ -37,14 +37,29 @@ static int repair_approval(const struct doctor_request *request, struct error *e
     return r ?: approve_switch(request->status.tpm, &state, &same, error);
 }
 
+/* Where the TPM is stricter already it stays so: the policy may have been another document's at the enrolment. */
+static void keep_strict(const struct tpm_state *now, struct lockout_rules *rules)
+{
+    if (now->max_tries > 0 && now->max_tries < rules->max_tries)
+        rules->max_tries = now->max_tries;
+    if (now->recovery_s > rules->recovery_s)
+        rules->recovery_s = now->recovery_s;
+    if (now->lockout_recovery_s > rules->lockout_recovery_s)
+        rules->lockout_recovery_s = now->lockout_recovery_s;
+}
+
 static int repair_lockout(const struct doctor_request *request, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
     struct lockout_rules rules;
+    struct tpm_state now;
     int r = doctor_rules(request, &rules, error);
 
     r = r ?: open_state(request, &state, error);
     r = r ?: provision_tpm(request->status.tpm, &state, NULL, error);
+    r = r ?: tpm_state_read(request->status.tpm, &now, error);
+    if (!r)
+        keep_strict(&now, &rules);
     return r ?: provision_lockout(request->status.tpm, &state, &rules, error);
 }
 

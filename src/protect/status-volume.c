@@ -64,11 +64,16 @@ static void foresee(const struct status *status, struct status_volume *volume)
 /* A keyslot of bootseal's own kind that nothing names is what a cut change or a lost token leaves behind. */
 static void find_orphans(struct volume *opened, struct status_volume *volume)
 {
+    uint32_t named = 0;
+    struct error ignored;
+
+    if (volume_token_keyslots(opened, &named, &ignored))
+        return;
     for (int i = 0; i < VOLUME_MAX_KEYSLOTS; i++) {
-        struct error ignored;
         bool minimal = false;
 
-        if (volume->other_keyslots & (1u << i) && !volume_keyslot_is_minimal(opened, i, &minimal, &ignored) && minimal)
+        if (volume->other_keyslots & ~named & (1u << i) && !volume_keyslot_is_minimal(opened, i, &minimal, &ignored) &&
+            minimal)
             volume->orphan_keyslots |= 1u << i;
     }
 }

@@ -250,6 +250,15 @@ def test_orphan(bench, enrolled):
     assert volume["other_keyslots"] == [0, 2] and volume["orphan_keyslots"] == [2]
 
 
+@pytest.mark.parametrize("token", [{"type": "systemd-tpm2"}, {"type": "bootseal-recovery", "version": 2}])
+def test_keyslot_of_somebody_elses_token(bench, enrolled, token):
+    """A keyslot that another program's token names, or a later version's, is no orphan."""
+    enrolled.convert_passphrase()
+    enrolled.put_recovery_key(**token)
+    volume = status_of(bench, enrolled)
+    assert volume["other_keyslots"] == [0, 2] and volume["orphan_keyslots"] == []
+
+
 # ---- the next boot ----
 
 def test_next_unlock_after_the_cap(bench, enrolled):

@@ -176,13 +176,18 @@ static void test_limits(void **state)
     struct machine *machine = *state;
     cleanup(secret_free) struct secret auth = { 0 };
     struct state own = machine_state(machine);
+    struct tpm_state now;
     struct error error;
 
     assert_good(tpm_srk_use(machine->tpm, &own.pins.srk, &error), &error);
     assert_good(state_read_lockout_auth(&own, &auth, &error), &error);
-    assert_good(tpm_lockout_set_limits(machine->tpm, &auth, 32, 1, 86400, &error), &error);
+    assert_good(tpm_lockout_set_limits(machine->tpm, &auth, 5, 1, 99999, &error), &error);
     state_close(&own);
     expect_repaired(machine, "limits-loose");
+    assert_good(tpm_state_read(machine->tpm, &now, &error), &error);
+    assert_int_equal(now.max_tries, 5); /* what was strict stays so */
+    assert_int_equal(now.recovery_s, 600);
+    assert_int_equal(now.lockout_recovery_s, 99999);
 }
 
 /* A repair that fails says why, and the finding stays. */
