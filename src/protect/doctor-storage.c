@@ -58,9 +58,21 @@ static void key_file_unencrypted(const struct doctor_facts *facts, const struct 
                 "without TPM and PIN");
 }
 
+static void key_file_in_initramfs(const struct doctor_facts *facts, const struct doctor_check *check,
+                                  struct doctor_findings *findings)
+{
+    for (size_t i = 0; i < facts->copied.count; i++)
+        doctor_find(findings, check, facts->copied.items[i].path,
+                    "remove the keyslot that it opens; in crypttab say none, and empty KEYFILE_PATTERN in "
+                    "/etc/cryptsetup-initramfs/conf-hook",
+                    "the key file is copied into the initramfs, which lies on /boot: it opens its volume without TPM "
+                    "and PIN");
+}
+
 const struct doctor_check doctor_checks_storage[] = {
     { "state-unencrypted", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, state_unencrypted },
     { "key-file-unencrypted", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, key_file_unencrypted },
+    { "key-file-in-initramfs", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, key_file_in_initramfs },
     { "swap-unencrypted", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, swap_unencrypted },
     { "resume-not-pinned", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, resume_not_pinned },
     { "boot-unencrypted", DOCTOR_NOTE, DOCTOR_REPAIR_NONE, boot_unencrypted },

@@ -8,6 +8,7 @@
 #include "base/process.h"
 #include "protect/crypttab.h"
 
+#include <fnmatch.h>
 #include <glob.h>
 #include <libgen.h>
 #include <limits.h>
@@ -225,16 +226,19 @@ static void largest_swap(const char *swaps, char *ret, size_t size)
         }
 }
 
-/* RESUME= of initramfs-tools' configuration, without quotation marks. */
-static bool configured_resume(const char *text, char *ret, size_t size)
+/* The last NAME=VALUE of a shell's configuration file, without quotation marks; `name` ends with '='. */
+static bool configured(const char *text, const char *name, char *ret, size_t size)
 {
+    size_t length = strlen(name);
     bool found = false;
 
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
-        if (strncmp(text, "RESUME=", 7) == 0) {
-            const char *value = text + 7 + (text[7] == '"' || text[7] == '\'');
+        if (strncmp(text, name, length) == 0) {
+            const char *value = text + length;
+            const char *ends = *value == '"' ? "\"\n" : *value == '\'' ? "'\n" : BLANKS;
 
-            snprintf(ret, size, "%.*s", (int)strcspn(value, "\"' \t\n"), value);
+            value += ends[0] == '"' || ends[0] == '\'';
+            snprintf(ret, size, "%.*s", (int)strcspn(value, ends), value);
             found = true;
         }
     return found;
@@ -249,7 +253,7 @@ static void read_resume(const struct system *system, const char *command_line, c
     if (command_line && find_word(command_line, "noresume", device, sizeof(device)))
         return;
     if (!command_line || !find_word(command_line, "resume", device, sizeof(device))) {
-        if (!text || !configured_resume(text, device, sizeof(device)) || !device[0] || strcmp(device, "auto") == 0)
+        if (!text || !configured(text, "RESUME=", device, sizeof(device)) || !device[0] || strcmp(device, "auto") == 0)
             largest_swap(swaps, device, sizeof(device));
     }
     if (!device[0] || strcmp(device, "none") == 0)
@@ -265,16 +269,39 @@ static bool is_key_file(const char *key)
     return key[0] == '/' && strcmp(key, "/dev/urandom") != 0 && strcmp(key, "/dev/random") != 0;
 }
 
+/* Patterns of a shell's, between blanks. */
+static bool matches(const char *patterns, const char *path)
+{
+    char pattern[DOCTOR_PATH_MAX + 1];
+
+    for (patterns += strspn(patterns, BLANKS); *patterns; patterns += strspn(patterns, BLANKS)) {
+        size_t length = strcspn(patterns, BLANKS);
+
+        snprintf(pattern, sizeof(pattern), "%.*s", (int)length, patterns);
+        if (fnmatch(pattern, path, 0) == 0)
+            return true;
+        patterns += length;
+    }
+    return false;
+}
+
 static void read_key_files(const struct system *system, struct doctor_facts *facts)
 {
     cleanup(free_ptr) char *text = read_text(system->root, "/etc/crypttab", CRYPTTAB_MAX_BYTES, NULL);
+    cleanup(free_ptr) char *hook = read_text(system->root, "/etc/cryptsetup-initramfs/conf-hook", FILE_MAX_BYTES, NULL);
     const char *p = text;
     struct crypttab_row row;
-    char path[PATH_MAX];
+    char path[PATH_MAX], pattern[DOCTOR_PATH_MAX + 1] = "";
 
-    while (p && crypttab_next(&p, &row))
-        if (is_key_file(row.key) && join(path, system->root, "", row.key) && file_exists(path))
-            add_place(&facts->key_files, row.key, path_is_encrypted(system, path));
+    if (hook)
+        (void)configured(hook, "KEYFILE_PATTERN=", pattern, sizeof(pattern));
+    while (p && crypttab_next(&p, &row)) {
+        if (!is_key_file(row.key) || !join(path, system->root, "", row.key) || !file_exists(path))
+            continue;
+        add_place(&facts->key_files, row.key, path_is_encrypted(system, path));
+        if (matches(pattern, row.key))
+            add_place(&facts->copied, row.key, false);
+    }
 }
 
 /* ---- initramfs images ---- */

@@ -63,6 +63,7 @@ struct doctor_facts {
     struct doctor_places resume;    /* none or one */
     struct doctor_places swaps;     /* zram excepted */
     struct doctor_places key_files; /* crypttab's */
+    struct doctor_places copied;    /* of these: what cryptsetup's hook copies into the initramfs (KEYFILE_PATTERN) */
     struct doctor_image images[DOCTOR_IMAGES_MAX];
     size_t image_count;
 };

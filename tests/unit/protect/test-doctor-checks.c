@@ -161,6 +161,7 @@ broken(boot_outside, facts->boot_encrypted = false);
 broken(swap_outside, facts->swaps.items[0].safe = false);
 broken(resume_outside, facts->resume.items[0].safe = false);
 broken(key_outside, facts->key_files.items[0].safe = false);
+broken(key_copied, (strcpy(facts->copied.items[0].path, "/etc/keys/data"), facts->copied.count = 1));
 broken(image_damaged, error_set(&facts->images[0].error, ERROR_FAILED, "lsinitramfs ended with status 1"));
 broken(image_without, facts->images[0].has_program = false);
 broken(image_old, facts->images[0].program_is_installed = false);
@@ -212,6 +213,7 @@ static const struct {
     { swap_outside, "swap-unencrypted", "swap" },
     { resume_outside, "resume-not-pinned", "resumed" },
     { key_outside, "key-file-unencrypted", "crypttab" },
+    { key_copied, "key-file-in-initramfs", "copied" },
     { image_damaged, "initramfs-unreadable", "status 1" },
     { image_without, "initramfs-without-bootseal", "does not have bootseal" },
     { image_old, "initramfs-old", "another bootseal-unlock" },

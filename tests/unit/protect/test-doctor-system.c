@@ -242,6 +242,30 @@ static void put_lsinitramfs(struct bench *bench, const char *script)
     assert_return_code(chmod(scratch_path(&bench->root, "usr/bin/lsinitramfs"), 0755), 0);
 }
 
+/* What cryptsetup's hook copies into the initramfs. */
+static void test_copied_key_files(void **state)
+{
+    static const struct {
+        const char *hook;
+        size_t copied;
+    } rows[] = {
+        { "#KEYFILE_PATTERN=\"/etc/keys/*\"\n", 0 },        { "KEYFILE_PATTERN=\n", 0 },
+        { "KEYFILE_PATTERN=\"/etc/other/*.key\"\n", 0 },    { "ASKPASS=y\nKEYFILE_PATTERN=\"/etc/keys/*\"\n", 1 },
+        { "KEYFILE_PATTERN='/etc/keys/d?ta'", 1 },          { "KEYFILE_PATTERN=\"/etc/other/* /etc/keys/data\"", 1 },
+        { "KEYFILE_PATTERN=*\nKEYFILE_PATTERN=\"\"\n", 0 },
+    };
+    struct bench *bench = *state;
+
+    put_text(bench, "etc/keys/data", "a key");
+    put_text(bench, "etc/crypttab", "data /dev/sda4 /etc/keys/data luks\nroot UUID=1 none luks\n");
+    assert_int_equal(gather(bench)->copied.count, 0);
+    for (size_t i = 0; i < array_size(rows); i++) {
+        put_text(bench, "etc/cryptsetup-initramfs/conf-hook", rows[i].hook);
+        if (gather(bench)->copied.count != rows[i].copied)
+            fail_msg("%s", rows[i].hook);
+    }
+}
+
 /* The stamps of what is installed, as the hook makes them. */
 static void list_stamps(struct bench *bench, const char *program, const char *pins)
 {
@@ -346,11 +370,17 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_empty_system), test(test_secure_boot),
-        test(test_panic),        test(test_swaps),
-        test(test_resume),       test(test_key_files),
-        test(test_images),       test(test_images_without),
-        test(test_hostile),      test(test_images_that_cannot_be_read),
+        test(test_empty_system),
+        test(test_secure_boot),
+        test(test_panic),
+        test(test_swaps),
+        test(test_resume),
+        test(test_key_files),
+        test(test_copied_key_files),
+        test(test_images),
+        test(test_images_without),
+        test(test_hostile),
+        test(test_images_that_cannot_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
