@@ -1,4 +1,4 @@
-"""What nobody should give: each is refused with the rule, before anything is written, and what worked before still does."""
+"""What nobody should give: refused with the rule, before anything is written, and what worked before still does."""
 
 import json
 import os
@@ -80,7 +80,8 @@ def read_only(bench, volume, *argv):
 
 def test_read_only_enroll(bench, volume):
     """A volume that cannot be written to: said as such, and nothing is left approved."""
-    result = read_only(bench, volume, *bench.arguments("enroll", *bench.enroll_options, volume, pin=PIN, key=PASSPHRASE))
+    argv = bench.arguments("enroll", *bench.enroll_options, volume, pin=PIN, key=PASSPHRASE)
+    result = read_only(bench, volume, *argv)
     assert result.rc == 1 and str(volume.path) in result.stderr, result
     assert volume.metadata()["tokens"] == {} and bench.status()["approval"] is None
     bench.enroll(volume)
