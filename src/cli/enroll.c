@@ -258,6 +258,7 @@ static int run(struct call *call, struct error *error)
         .no_pin = call_flag(call, "no-pin"),
         .current_values = call_flag(call, "current-values"),
         .allow_unencrypted_state = call_flag(call, "allow-unencrypted-state"),
+        .recovery_key = !call_flag(call, "no-recovery-key"),
     };
     int r = read_policy(call, &request.document, error);
 

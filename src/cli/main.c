@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/streams.h"
 #include "cli/verb.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_enroll,       &verb_unlock, &verb_status,    &verb_reseal,
+    &verb_enroll,       &verb_unlock, &verb_status,    &verb_doctor,  &verb_reseal,
     &verb_recovery_key, &verb_remove, &verb_provision, &verb_boot_ok,
 };
 
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
     const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
     struct error error = { 0 };
 
+    streams_open();
     close_doors();
     log_setup(LOG_NORMAL, "bootseal");
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {

@@ -67,8 +67,8 @@ bool metadata_lists(const struct json_view *array, const char *text);
 /* ERROR_REFUSED unless the document, with `extra` bytes more, fits into the header's JSON area. */
 int room_for_json(struct volume *volume, struct json_object *metadata, size_t extra, struct error *error);
 
-/* ERROR_REFUSED unless a gap between the keyslots' areas holds another one for a key of this size. */
-int room_for_keyslot(const struct json_view *metadata, size_t key_size_bytes, struct error *error);
+/* ERROR_REFUSED unless the gaps between the keyslots' areas hold so many more for a key of this size. */
+int room_for_keyslots(const struct json_view *metadata, size_t key_size_bytes, unsigned wanted, struct error *error);
 
 /* ---- token.c ---- */
 

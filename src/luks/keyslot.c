@@ -94,6 +94,12 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
     return 0;
 }
 
+static int no_free_keyslot(const struct volume *volume, struct error *error)
+{
+    error_set(error, ERROR_REFUSED, "\"%s\": all %d keyslots are in use", volume->path, VOLUME_MAX_KEYSLOTS);
+    return error_remedy(error, "remove a keyslot that is no longer used: cryptsetup luksKillSlot");
+}
+
 static int find_free(struct volume *volume, uint32_t mask, int *ret, struct error *error)
 {
     for (int i = 0; i < VOLUME_MAX_KEYSLOTS; i++)
@@ -101,8 +107,7 @@ static int find_free(struct volume *volume, uint32_t mask, int *ret, struct erro
             *ret = i;
             return 0;
         }
-    error_set(error, ERROR_REFUSED, "\"%s\": all %d keyslots are in use", volume->path, VOLUME_MAX_KEYSLOTS);
-    return error_remedy(error, "remove a keyslot that is no longer used: cryptsetup luksKillSlot");
+    return no_free_keyslot(volume, error);
 }
 
 static int find_room(struct volume *volume, size_t key_size_bytes, int *ret_slot, struct error *error)
@@ -115,14 +120,29 @@ static int find_room(struct volume *volume, size_t key_size_bytes, int *ret_slot
     r = r ?: keyslots_of(&metadata, &mask, error);
     r = r ?: find_free(volume, mask, ret_slot, error);
     r = r ?: room_for_json(volume, document, KEYSLOT_JSON_BYTES, error);
-    return r ?: room_for_keyslot(&metadata, key_size_bytes, error);
+    return r ?: room_for_keyslots(&metadata, key_size_bytes, 1, error);
 }
 
-int volume_keyslot_room(struct volume *volume, size_t key_size_bytes, struct error *error)
+int volume_check_room(struct volume *volume, const struct volume_room *wanted, struct error *error)
 {
-    int slot;
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view metadata, tokens;
+    uint32_t keyslots, token_mask;
+    int r = metadata_read(volume, &document, &metadata, error);
 
-    return find_room(volume, key_size_bytes, &slot, error);
+    r = r ?: keyslots_of(&metadata, &keyslots, error);
+    r = r ?: json_get_object(&metadata, "tokens", &tokens, error);
+    r = r ?: metadata_numbers(&tokens, "tokens", &token_mask, error);
+    if (r)
+        return error_prefix(error, "\"%s\"", volume->path);
+    if (VOLUME_MAX_KEYSLOTS - (unsigned)__builtin_popcount(keyslots) < wanted->keyslots)
+        return no_free_keyslot(volume, error);
+    if (VOLUME_MAX_TOKENS - (unsigned)__builtin_popcount(token_mask) < wanted->tokens) {
+        error_set(error, ERROR_REFUSED, "\"%s\": too few of the %d tokens are free", volume->path, VOLUME_MAX_TOKENS);
+        return error_remedy(error, "remove tokens that are no longer used: cryptsetup token remove");
+    }
+    r = room_for_json(volume, document, wanted->token_bytes + (size_t)wanted->keyslots * KEYSLOT_JSON_BYTES, error);
+    return r ?: room_for_keyslots(&metadata, wanted->key_size_bytes, wanted->keyslots, error);
 }
 
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,

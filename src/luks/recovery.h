@@ -12,6 +12,7 @@
 #include "luks/token.h"
 
 #define TOKEN_TYPE_RECOVERY "bootseal-recovery"
+#define RECOVERY_TOKEN_BYTES 400 /* of its JSON, at most, without what others put into it */
 #define RECOVERY_ID_TEXT 9 /* eight lower-case hexadecimal digits and a NUL */
 
 struct recovery {

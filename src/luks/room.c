@@ -81,12 +81,12 @@ static int read_bounds(const struct json_view *metadata, struct area *ret, struc
     return 0;
 }
 
-int room_for_keyslot(const struct json_view *metadata, size_t key_size_bytes, struct error *error)
+int room_for_keyslots(const struct json_view *metadata, size_t key_size_bytes, unsigned wanted, struct error *error)
 {
     uint64_t needed = (key_size_bytes * STRIPES + AREA_ALIGNMENT - 1) / AREA_ALIGNMENT * AREA_ALIGNMENT;
     struct area areas[VOLUME_MAX_KEYSLOTS], bounds = { 0 };
     size_t count = 0;
-    uint64_t free_from;
+    uint64_t free_from, fit = 0;
     int r = read_bounds(metadata, &bounds, error);
 
     r = r ?: read_areas(metadata, areas, &count, error);
@@ -95,12 +95,14 @@ int room_for_keyslot(const struct json_view *metadata, size_t key_size_bytes, st
     qsort(areas, count, sizeof(areas[0]), area_order);
     free_from = bounds.start;
     for (size_t i = 0; i < count; i++) {
-        if (areas[i].start >= free_from && areas[i].start - free_from >= needed)
-            return 0;
+        if (areas[i].start > free_from)
+            fit += (areas[i].start - free_from) / needed;
         if (areas[i].end > free_from)
             free_from = areas[i].end;
     }
-    if (bounds.end >= free_from && bounds.end - free_from >= needed)
+    if (bounds.end > free_from)
+        fit += (bounds.end - free_from) / needed;
+    if (fit >= wanted)
         return 0;
     error_set(error, ERROR_REFUSED, "no room for another keyslot in the LUKS2 header");
     return error_remedy(error, "remove a keyslot that is no longer used: cryptsetup luksKillSlot");

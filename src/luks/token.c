@@ -45,6 +45,42 @@ int volume_tokens(struct volume *volume, const char *type, struct token_list *re
     return 0;
 }
 
+/* A token without a list of keyslots names none; libcryptsetup takes no header with other names in one. */
+static int named_by(const struct json_view *token, uint32_t *mask, struct error *error)
+{
+    struct json_view list;
+    int r = json_has(token, "keyslots") ? json_get_array(token, "keyslots", VOLUME_MAX_KEYSLOTS, &list, error) : 0;
+
+    for (int i = 0; !r && json_has(token, "keyslots") && i < VOLUME_MAX_KEYSLOTS; i++) {
+        char number[12];
+
+        snprintf(number, sizeof(number), "%d", i);
+        if (metadata_lists(&list, number))
+            *mask |= 1u << i;
+    }
+    return r;
+}
+
+int volume_token_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view metadata, tokens, token;
+    uint32_t numbers, mask = 0;
+    int r = metadata_read(volume, &document, &metadata, error);
+
+    r = r ?: tokens_of(&metadata, &tokens, &numbers, error);
+    for (int i = 0; !r && i < VOLUME_MAX_TOKENS; i++) {
+        if (!(numbers & (1u << i)))
+            continue;
+        r = metadata_item(&metadata, "tokens", i, &token, error);
+        r = r ?: named_by(&token, &mask, error);
+    }
+    if (r)
+        return error_prefix(error, "\"%s\"", volume->path);
+    *ret_mask = mask;
+    return 0;
+}
+
 int volume_token_read(struct volume *volume, int number, struct json_object **ret, struct json_view *ret_view,
                       struct error *error)
 {

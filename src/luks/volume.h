@@ -71,13 +71,20 @@ int volume_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *err
 int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret *passphrase, struct secret *ret_key,
                         int *ret_slot, struct error *error);
 
+/* ERROR_REFUSED, with what to do, unless all of it fits into the header at once. For asking before a change is begun:
+ * nothing is written. */
+struct volume_room {
+    unsigned keyslots;
+    unsigned tokens;
+    size_t key_size_bytes;
+    size_t token_bytes; /* the tokens' JSON in all */
+};
+int volume_check_room(struct volume *volume, const struct volume_room *wanted, struct error *error);
+
 /* Adds a keyslot with the minimal PBKDF2 (SHA-256, 1000 iterations): for passphrases of full entropy only. None free,
  * or no room in the header: ERROR_REFUSED, nothing written. */
 int volume_keyslot_add(struct volume *volume, const struct secret *key, const struct secret *passphrase, int *ret_slot,
                        struct error *error);
-
-/* ERROR_REFUSED, with what to do, when volume_keyslot_add() would find no room for another keyslot. */
-int volume_keyslot_room(struct volume *volume, size_t key_size_bytes, struct error *error);
 
 /* Whether the keyslot has the minimal PBKDF2, as volume_keyslot_add() makes them: a passphrase's has more. */
 int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error);
@@ -93,6 +100,9 @@ struct token_list {
     size_t count;
 };
 int volume_tokens(struct volume *volume, const char *type, struct token_list *ret, struct error *error);
+
+/* A mask of the keyslots that tokens name, whoever's they are. */
+int volume_token_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
 
 /* Parses one; ret_view (kind ERROR_METADATA) borrows from *ret, which the caller frees with json_free. The view's
  * source text lives as long as the volume. */

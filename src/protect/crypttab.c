@@ -258,3 +258,14 @@ bool crypttab_name(const char *path, const char *device, const char *uuid, char 
             return true;
     return false;
 }
+
+bool crypttab_next(const char **text, struct crypttab_row *ret)
+{
+    struct line line;
+
+    while (next_line(text, &line))
+        if (decode(line.name, ret->name, sizeof(ret->name)) && decode(line.source, ret->source, sizeof(ret->source)) &&
+            decode(line.key, ret->key, sizeof(ret->key)))
+            return true;
+    return false;
+}

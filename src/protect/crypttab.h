@@ -47,6 +47,15 @@ int crypttab_parse(const char *text, const struct pinned_volume *pin, struct cry
 /* The same from a file; one that is not there, or is larger than CRYPTTAB_MAX_BYTES, has no entry. */
 int crypttab_read(const char *path, const struct pinned_volume *pin, struct crypttab_entry *ret, struct error *error);
 
+/* Each entry's fields in turn, whatever it is for: `*text` starts at the text and is moved on. Entries that cannot be read
+ * are passed over; false at the end. */
+struct crypttab_row {
+    char name[PINS_NAME_MAX + 1];
+    char source[CRYPTTAB_PATH_MAX + 1];
+    char key[CRYPTTAB_PATH_MAX + 1];
+};
+bool crypttab_next(const char **text, struct crypttab_row *ret);
+
 /* The name that the file's first entry for this volume has: by UUID, or by path. False when it has none, or one that is
  * longer than size - 1 or cannot be read. */
 bool crypttab_name(const char *path, const char *device, const char *uuid, char *ret, size_t size);

@@ -1,4 +1,5 @@
 /* First half of an enrolment: everything that can be refused. */
+#include "luks/recovery.h"
 #include "protect/approve.h"
 #include "protect/boot-state.h"
 #include "protect/check-root.h"
@@ -10,6 +11,7 @@
 #include "protect/recover.h"
 
 #include "base/cleanup.h"
+#include "base/encode.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -53,6 +55,47 @@ static int check_one_protector(struct enroll *enroll, struct error *error)
                                 volume_path(enroll->volume));
         }
     return r;
+}
+
+/* A protector's token takes some 1000 bytes; while one is added the pending token stands beside it. */
+#define PROTECTOR_TOKEN_BYTES 1200
+#define FIRST_APPROVAL_BYTES 2048 /* of a machine without other boot states, both lists */
+#define TOKENS_WANTED 3           /* pending, protector, approval */
+
+/* What is approved afterwards, beside the list in force, as the header holds it during the switch. */
+static int approval_bytes(const struct enroll *enroll, size_t *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *object = json_object_new_object();
+    int r = object ? approval_to_json(&enroll->draft, &enroll->draft, object, error) : error_no_memory(error);
+
+    if (!r && !json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, ret))
+        return error_no_memory(error);
+    *ret += r ? 0 : 2 * HEX_TEXT(NAME_BYTES); /* the new object's Name */
+    return r;
+}
+
+/* Refused before anything is written: a header that is full. What an enrolment that was cut has left is cleared away
+ * first, so with that there it is only asked afterwards. */
+static int check_room(const struct enroll *enroll, size_t list_bytes, struct error *error)
+{
+    unsigned recovery = enroll->request.recovery_key;
+    struct volume_facts facts;
+    struct token_list pending;
+    int r = volume_tokens(enroll->volume, TOKEN_TYPE_PENDING, &pending, error);
+
+    if (r || pending.count > 0)
+        return r;
+    r = volume_facts_read(enroll->volume, &facts, error);
+    return r ? r
+             : volume_check_room(
+                   enroll->volume,
+                   &(struct volume_room){
+                       .keyslots = 1 + recovery,
+                       .tokens = TOKENS_WANTED + recovery,
+                       .key_size_bytes = facts.key_size_bytes ? facts.key_size_bytes : VOLUME_MAX_KEY_BYTES,
+                       .token_bytes = 2 * PROTECTOR_TOKEN_BYTES + list_bytes + recovery * RECOVERY_TOKEN_BYTES,
+                   },
+                   error);
 }
 
 static int describe_pin(struct enroll *enroll, struct error *error)
@@ -211,6 +254,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
     if (!r)
         r = check_crypttab(&ret->pin, error);
     if (!r)
+        r = check_room(ret, FIRST_APPROVAL_BYTES, error);
+    if (!r)
         r = check_tpm(request->tpm, &request->document, error);
     if (!r)
         r = provision_check_place(request->state_folder, request->allow_unencrypted_state, error);
@@ -250,11 +295,15 @@ static int clear_leftovers(struct enroll *enroll, struct error *error)
 
 int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error)
 {
+    size_t bytes = 0;
     int r = recover_any(enroll->volume, passphrase, &enroll->key, &enroll->key_keyslot, error);
 
     if (r)
         return error_prefix(error, "the existing passphrase");
-    return clear_leftovers(enroll, error);
+    r = clear_leftovers(enroll, error);
+    if (!r)
+        r = approval_bytes(enroll, &bytes, error);
+    return r ? r : check_room(enroll, bytes, error);
 }
 
 void enroll_end(struct enroll *enroll)

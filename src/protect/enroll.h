@@ -25,6 +25,7 @@ struct enroll_request {
     bool no_pin;
     bool current_values;
     bool allow_unencrypted_state;
+    bool recovery_key; /* the caller adds one afterwards: there must be room for it too */
 };
 
 struct enroll {

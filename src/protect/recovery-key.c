@@ -78,11 +78,15 @@ static int change(struct volume *volume, const struct secret *key, const struct 
 int recovery_key_add(struct volume *volume, const struct secret *key, int keep,
                      const struct recovery_hand_over *hand_over, struct recovery *ret, struct error *error)
 {
+    /* the pending token is still there when the other is written */
+    const struct volume_room room = {
+        .keyslots = 1, .tokens = 2, .key_size_bytes = key->size, .token_bytes = 2 * RECOVERY_TOKEN_BYTES
+    };
     struct error later;
     int r = leftover_clear(volume, keep, error);
 
     if (!r)
-        r = volume_keyslot_room(volume, key->size, error);
+        r = volume_check_room(volume, &room, error);
     if (!r)
         r = describe(volume, ret, error);
     if (r)

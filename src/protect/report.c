@@ -216,3 +216,52 @@ int report_read_opened(const char *path, struct report *ret, struct error *error
     }
     return r;
 }
+
+/* A string that may be null. */
+static int read_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
+{
+    struct json_object *value;
+    const char *text;
+    int r;
+
+    ret[0] = '\0';
+    if (json_object_object_get_ex(view->object, key, &value) && !value)
+        return 0;
+    r = json_get_string(view, key, size - 1, &text, error);
+    if (!r)
+        strcpy(ret, text);
+    return r;
+}
+
+static int opening_from_json(const struct json_view *volume, struct report_opening *ret, struct error *error)
+{
+    int64_t wrong_pins;
+    int r = json_get_bool(volume, "opened", &ret->opened, error);
+
+    r = r ?: read_text(volume, "by", ret->by, sizeof(ret->by), error);
+    r = r ?: read_text(volume, "reason", ret->reason, sizeof(ret->reason), error);
+    r = r ?: json_get_integer(volume, "wrong_pins", 0, INT32_MAX, &wrong_pins, error);
+    ret->known = !r;
+    if (!r)
+        ret->wrong_pins = (unsigned)wrong_pins;
+    return r;
+}
+
+int report_read_opening(const char *path, const char *uuid, struct report_opening *ret, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view view, list, volume;
+    int r = report_read_document(path, &view, &document, error);
+
+    *ret = (struct report_opening){ 0 };
+    r = r ?: json_get_array(&view, "volumes", PINS_MAX_VOLUMES, &list, error);
+    for (size_t i = 0; !r && !ret->known && i < json_object_array_length(list.object); i++) {
+        const char *written;
+
+        r = json_array_object(&list, "volumes", i, &volume, error);
+        r = r ?: json_get_string(&volume, "uuid", VOLUME_UUID_TEXT - 1, &written, error);
+        if (!r && strcmp(written, uuid) == 0)
+            r = opening_from_json(&volume, ret, error);
+    }
+    return r;
+}

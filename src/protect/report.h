@@ -55,3 +55,14 @@ int report_read_values(const char *path, struct report *ret, struct error *error
 /* Reads which volumes this boot's report has, by UUID, and whether each was opened, and by a recovery key; nothing else
  * is filled in. */
 int report_read_opened(const char *path, struct report *ret, struct error *error);
+
+/* How this boot's report says that one volume was opened. All zero: it does not know the volume. */
+#define REPORT_BY_RECOVERY "recovery"
+struct report_opening {
+    bool known;
+    bool opened;
+    char by[16];                        /* a protector's kind, or "recovery"; empty when not opened */
+    char reason[REPORT_REASON_MAX + 1]; /* why the TPM did not open it; empty: it did */
+    unsigned wrong_pins;
+};
+int report_read_opening(const char *path, const char *uuid, struct report_opening *ret, struct error *error);

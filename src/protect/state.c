@@ -66,12 +66,15 @@ static int load_approval(struct state *state, struct error *error)
     cleanup(free_ptr) char *path = NULL;
     cleanup(json_free) struct json_object *document = NULL;
     struct json_view view = { .kind = ERROR_METADATA };
+    int64_t version;
     int r = find_file(state, "approval.json", &path, error);
 
     if (r || !path)
         return r;
     view.source = path;
     r = json_read(&view, &document, error);
+    if (!r)
+        r = json_get_integer(&view, "version", TOKEN_VERSION, TOKEN_VERSION, &version, error);
     if (!r)
         r = approval_from_json(&view, &state->approval, &state->next, &state->has_next, error);
     state->has_approval = !r;

@@ -21,6 +21,7 @@
  * shell. A TPM that answers and whose cap fails stops the boot.
  */
 #include "base/log.h"
+#include "base/streams.h"
 #include "unlock/actions.h"
 
 #include <getopt.h>
@@ -180,6 +181,7 @@ int main(int argc, char **argv)
     struct arguments arguments;
     struct error error;
 
+    streams_open();
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
     (void)prctl(PR_SET_DUMPABLE, 0);
     log_setup(LOG_NORMAL, "bootseal-unlock");

@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import PROGRAM
 
-VERBS = ["enroll", "unlock", "status", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
+VERBS = ["enroll", "unlock", "status", "doctor", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
 
 
 def test_help_lists_the_verbs(bench):
@@ -59,12 +59,12 @@ def test_wrong_call(bench, argv, quoted):
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_tpm(bench, volume, verb):
     """Every verb that needs the TPM says that there is none; the others have something to say all the same."""
-    arguments = {"status": [], "reseal": ["--current"], "recovery-key": ["list", volume], "provision": [],
+    arguments = {"status": [], "doctor": [], "reseal": ["--current"], "recovery-key": ["list", volume], "provision": [],
                  "boot-ok": []}.get(verb, [volume])
     options = bench.enroll_options if verb == "enroll" else []
     bench.tpm.stop()
     result = bench.bootseal(verb, *options, *arguments)
-    assert result.rc == {"status": 0, "remove": 7, "recovery-key": 0, "boot-ok": 0}.get(verb, 6), result
+    assert result.rc == {"status": 0, "doctor": 1, "remove": 7, "recovery-key": 0, "boot-ok": 0}.get(verb, 6), result
     assert "TPM" in result.stdout + result.stderr or verb in ("remove", "recovery-key", "boot-ok")
 
 
@@ -103,7 +103,7 @@ def make_copied_program():
 
 @pytest.mark.parametrize("argv", [
     ["enroll", "--policy", "grub", "/nowhere"], ["unlock", "/nowhere"], ["status"], ["reseal", "--current"],
-    ["remove", "/nowhere"], ["provision"], ["boot-ok"],
+    ["remove", "/nowhere"], ["provision"], ["boot-ok"], ["doctor"],
 ])
 def test_threat_22_only_root(copied_program, argv):
     """An unprivileged user is refused, whatever the verb, before anything is looked at."""

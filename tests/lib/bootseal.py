@@ -182,6 +182,21 @@ class Volume:
             _cryptsetup("luksAddKey", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--key-file=-", self.path,
                         file.name, stdin=PASSPHRASE.encode())
 
+    def convert_passphrase(self) -> None:
+        """Give PASSPHRASE's keyslot a cost that bootseal gives none of its own, as the installer of a system would."""
+        _cryptsetup("luksConvertKey", "--key-slot=0", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=2000", "--key-file=-",
+                    self.path, stdin=PASSPHRASE.encode())
+
+    def put_recovery_key(self, text="a recovery key", **fields) -> int:
+        """Put a recovery key's keyslot and token into the header; FIELDS change the token. Its keyslot."""
+        before = self.keyslots()
+        self.add_passphrase(text)
+        (keyslot,) = self.keyslots() - before
+        number = next(i for i in range(32) if str(i) not in self.metadata()["tokens"])
+        self.put_token({"type": "bootseal-recovery", "keyslots": [str(keyslot)], "version": 1, "id": "1a2b3c4d",
+                        "created": "2026-11-21T20:00:00Z", "escrow": None, **fields}, number)
+        return keyslot
+
     def remove_passphrase(self, passphrase: str = PASSPHRASE) -> None:
         """Take a passphrase away."""
         _cryptsetup("luksRemoveKey", self.path, "--key-file=-", stdin=passphrase.encode())

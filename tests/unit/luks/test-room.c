@@ -16,7 +16,8 @@ struct row {
     uint64_t offset, size;
 };
 
-static int try_rows(const struct row *rows, size_t count, uint64_t keyslots_bytes, size_t key_size, struct error *error)
+static int try_several(const struct row *rows, size_t count, uint64_t keyslots_bytes, size_t key_size, unsigned wanted,
+                       struct error *error)
 {
     cleanup(json_free) struct json_object *document = json_object_new_object();
     const struct json_view view = { document, "test", ERROR_METADATA };
@@ -39,7 +40,12 @@ static int try_rows(const struct row *rows, size_t count, uint64_t keyslots_byte
     json_object_object_add(config, "keyslots_size", json_object_new_string(text));
     json_object_object_add(document, "keyslots", keyslots);
     json_object_object_add(document, "config", config);
-    return room_for_keyslot(&view, key_size, error);
+    return room_for_keyslots(&view, key_size, wanted, error);
+}
+
+static int try_rows(const struct row *rows, size_t count, uint64_t keyslots_bytes, size_t key_size, struct error *error)
+{
+    return try_several(rows, count, keyslots_bytes, key_size, 1, error);
 }
 
 static void room_at_the_end(void **state)
@@ -68,6 +74,19 @@ static void room_in_a_gap(void **state)
     assert_int_equal(try_rows(narrow, 2, 3 * AREA, 64, &error), ERROR_REFUSED);
 }
 
+static void room_for_several(void **state)
+{
+    const struct row middle[] = { { START + AREA, AREA } };
+    struct error error;
+
+    (void)state;
+    assert_int_equal(try_several(NULL, 0, 3 * AREA, 64, 3, &error), 0);
+    assert_int_equal(try_several(NULL, 0, 3 * AREA, 64, 4, &error), ERROR_REFUSED);
+    assert_int_equal(try_several(middle, 1, 3 * AREA, 64, 2, &error), 0); /* one on each side */
+    assert_int_equal(try_several(middle, 1, 3 * AREA, 64, 3, &error), ERROR_REFUSED);
+    assert_int_equal(try_several(middle, 1, 3 * AREA - 1, 64, 2, &error), ERROR_REFUSED);
+}
+
 /* Areas that overlap, lie outside or overflow never make room that is not there. */
 static void hostile_areas(void **state)
 {
@@ -88,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_at_the_end),
         cmocka_unit_test(room_in_a_gap),
+        cmocka_unit_test(room_for_several),
         cmocka_unit_test(hostile_areas),
     };
 

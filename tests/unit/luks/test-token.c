@@ -245,6 +245,24 @@ static void another_writer_is_noticed(void **state)
     assert_int_equal(ours, 1);
 }
 
+/* Whoever's tokens they are; one without a list names none. */
+static void keyslots_that_tokens_name(void **state)
+{
+    int first = -1, second = -1;
+    uint32_t mask = 1;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(volume_token_keyslots(volume, &mask, &error), 0);
+    assert_int_equal(mask, 0);
+    assert_int_equal(write_token(&first, "{\"type\":\"other\",\"keyslots\":[]}", &error), 0);
+    assert_int_equal(volume_token_keyslots(volume, &mask, &error), 0);
+    assert_int_equal(mask, 0);
+    assert_int_equal(write_token(&second, "{\"type\":\"bootseal\",\"keyslots\":[\"0\"]}", &error), 0);
+    assert_int_equal(volume_token_keyslots(volume, &mask, &error), 0);
+    assert_int_equal(mask, 1);
+}
+
 static void new_tokens_have_a_head(void **state)
 {
     cleanup(json_free) struct json_object *with = NULL, *without = NULL;
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(refused_tokens_change_nothing, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(keyslots_that_tokens_name, make_volume, remove_volume),
         cmocka_unit_test(new_tokens_have_a_head),
     };
 

@@ -255,6 +255,48 @@ static void fill_keyslots(struct machine *machine, size_t i)
         luks_file_add_unbound(&machine->volumes[i], slot, "full");
 }
 
+/* Refused before anything is made: neither token nor state folder. */
+static void test_full_keyslots(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    uint8_t before[32], after[32];
+
+    fill_keyslots(machine, 0);
+    luks_file_digest(&machine->volumes[0], before);
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "no room for another keyslot");
+    luks_file_digest(&machine->volumes[0], after);
+    assert_memory_equal(before, after, sizeof(before));
+    assert_int_not_equal(access(machine->state_folder, F_OK), 0);
+}
+
+/* The same for a JSON area in which a protector would fit, but not what it takes on the way. */
+static void test_full_json_area(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    cleanup(free_ptr) char *padding = calloc(1, 10 * 1024);
+
+    assert_non_null(padding);
+    snprintf(padding, 10 * 1024, "{\"type\": \"padding\", \"keyslots\": [], \"text\": \"%08000d\"}", 0);
+    luks_set(machine->volumes[0].path, "tokens/7", padding);
+    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "no room in the LUKS2 header's JSON area");
+    assert_int_not_equal(access(machine->state_folder, F_OK), 0);
+}
+
+/* A failure after the approval was switched: the volume key that was read is not the volume's any more. */
+static int enroll_with_another_key(const struct enroll_request *request, struct error *error)
+{
+    cleanup(enroll_end) struct enroll enroll = { .state.lock = -1 };
+    cleanup(secret_free) struct secret passphrase = secret_of(LUKS_FILE_PASSPHRASE);
+    cleanup(secret_free) struct secret pin = secret_of(MACHINE_PIN);
+
+    assert_good(enroll_begin(&enroll, request, error), error);
+    assert_good(enroll_check_passphrase(&enroll, &passphrase, error), error);
+    enroll.key.bytes[0] ^= 1;
+    return enroll_finish(&enroll, &pin, error);
+}
+
 /* The keyslot cannot be added: whatever was done before that is undone. */
 static void test_rolled_back(void **state)
 {
@@ -262,12 +304,10 @@ static void test_rolled_back(void **state)
     size_t i = machine_add_volume(machine);
     struct enroll_request request = machine_request(machine, i);
     cleanup(state_close) struct state own = { .lock = -1 };
-    uint32_t keyslots;
+    uint32_t keyslots = machine_keyslots(machine, i);
     struct error error;
 
-    fill_keyslots(machine, i);
-    keyslots = machine_keyslots(machine, i);
-    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "");
+    assert_error(enroll_with_another_key(&request, &error), &error, ERROR_FAILED, "volume key");
     assert_int_equal(machine_keyslots(machine, i), keyslots);
     assert_int_equal(machine_tokens(machine, i, TOKEN_TYPE_PENDING), 0);
     assert_int_equal(machine_tokens(machine, i, TOKEN_TYPE_PROTECTOR), 0);
@@ -286,15 +326,11 @@ static void test_first_rolled_back(void **state)
     cleanup(state_close) struct state own = { .lock = -1 };
     struct error error;
 
-    fill_keyslots(machine, 0);
-    expect_refused(&request, MACHINE_PIN, ERROR_REFUSED, "");
+    assert_error(enroll_with_another_key(&request, &error), &error, ERROR_FAILED, "volume key");
     assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PENDING), 0);
     own = machine_state(machine);
     assert_int_equal(own.approval.object_count, 0);
     state_close(&own);
-    luks_file_remove(&machine->volumes[0]);
-    luks_file_make(&machine->volumes[0], &(struct luks_form){ 0 });
-    request = machine_request(machine, 0);
     assert_good(machine_try_enroll(&request, MACHINE_PIN, NULL, &error), &error);
     assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
 }
@@ -358,6 +394,8 @@ int main(void)
         machine_test(test_inactive_bank),
         machine_test(test_tpm_without_policy_authorize_nv),
         machine_test(test_long_label),
+        machine_test(test_full_keyslots),
+        machine_test(test_full_json_area),
         enrolled_test(test_rolled_back),
         machine_test(test_first_rolled_back),
         enrolled_test(test_clears_what_a_cut_one_left),

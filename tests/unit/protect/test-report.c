@@ -197,13 +197,64 @@ static void test_faults(void **state)
     }
 }
 
+/* What of one volume is told; one that it does not have is no error. */
+static void test_opening(void **state)
+{
+    struct bench *bench = *state;
+    struct report_opening opening;
+    struct error error;
+
+    assert_good(report_read_opening(bench->path, LUKS_FILE_UUID, &opening, &error), &error);
+    assert_true(opening.known && opening.opened);
+    assert_string_equal(opening.by, "tpm2-pin");
+    assert_string_equal(opening.reason, "");
+    assert_int_equal(opening.wrong_pins, 2);
+    assert_good(report_read_opening(bench->path, bench->report.volumes[1].uuid, &opening, &error), &error);
+    assert_true(opening.known && !opening.opened);
+    assert_string_equal(opening.by, "");
+    assert_string_equal(opening.reason, "a \"reason\" with quotes");
+    assert_good(report_read_opening(bench->path, "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0099", &opening, &error), &error);
+    assert_false(opening.known);
+}
+
+static void test_opening_faults(void **state)
+{
+    static const struct {
+        const char *member, *json;
+    } faults[] = {
+        { "boot_id", "1" },
+        { "volumes", NULL },
+        { "volumes", "{}" },
+        { "volumes", "[1]" },
+        { "volumes", "[{}]" },
+        { "version", "2" },
+        { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\"}]" },
+        { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\", \"opened\": true, \"by\": \"0123456789abcdef\"}]" },
+        { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\", \"opened\": true, \"by\": 1}]" },
+    };
+    struct bench *bench = *state;
+
+    for (size_t i = 0; i < array_size(faults); i++) {
+        struct report_opening opening;
+        struct error error;
+        int r;
+
+        assert_good(report_write(bench->path, &bench->report, &error), &error);
+        json_edit(bench->path, faults[i].member, faults[i].json);
+        r = report_read_opening(bench->path, LUKS_FILE_UUID, &opening, &error);
+        if (r != ERROR_METADATA || opening.known)
+            fail_msg("%s = %s: %d %s", faults[i].member, faults[i].json ?: "missing", r, r ? error.text : "accepted");
+    }
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_values_round_trip), test(test_another_bank), test(test_volumes_are_told), test(test_without_a_tpm),
-        test(test_another_boot),      test(test_not_private),  test(test_missing_bank),     test(test_faults),
+        test(test_values_round_trip), test(test_another_bank),   test(test_volumes_are_told), test(test_without_a_tpm),
+        test(test_another_boot),      test(test_not_private),    test(test_missing_bank),     test(test_faults),
+        test(test_opening),           test(test_opening_faults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,12 +4,23 @@
 #include "machine.h"
 #include "protect/cap.h"
 
+static struct status_request request_of(struct machine *machine, const char *device)
+{
+    return (struct status_request){
+        .tpm = machine->tpm,
+        .state_folder = machine->state_folder,
+        .report_path = machine->report_path,
+        .device = device,
+    };
+}
+
 static struct status read_status(struct machine *machine, const char *device)
 {
+    const struct status_request request = request_of(machine, device);
     struct status status;
     struct error error;
 
-    assert_good(status_read(machine->tpm, NULL, machine->state_folder, device, &status, &error), &error);
+    assert_good(status_read(&request, &status, &error), &error);
     assert_int_equal(machine_handles(machine), 0);
     return status;
 }
@@ -116,6 +127,66 @@ static void test_locked_out(void **state)
     expect_state(machine, STATUS_LOCKED_OUT, ERROR_LOCKOUT);
 }
 
+/* The longest that a lockout lasts; nothing while none is on. */
+static void test_lockout_wait(void **state)
+{
+    struct machine *machine = *state;
+    struct error error;
+
+    {
+        cleanup(status_free) struct status status = read_status(machine, NULL);
+
+        assert_int_equal(status.tpm.lockout_wait_s, 0);
+    }
+    machine_set_max_tries(machine, 1);
+    assert_error(machine_unlock(machine, 0, "000000", &error), &error, ERROR_WRONG_PIN, "");
+    {
+        cleanup(status_free) struct status status = read_status(machine, NULL);
+
+        assert_int_equal(status.tpm.lockout_wait_s, 600);
+        assert_int_equal(status.volumes[0].next_unlock, STATUS_NO);
+        assert_int_equal(status.volumes[0].next_reason.kind, ERROR_LOCKOUT);
+    }
+}
+
+static void expect_next(struct machine *machine, enum status_answer answer, enum error_kind reason)
+{
+    cleanup(status_free) struct status status = read_status(machine, NULL);
+
+    assert_int_equal(status.volumes[0].next_unlock, answer);
+    assert_int_equal(status.volumes[0].next_reason.kind, reason);
+    assert_int_equal(status.boot.branch >= 0, answer == STATUS_YES);
+}
+
+/* What the initramfs recorded is what counts, and the rest of the way is walked with the authority. */
+static void test_next_unlock(void **state)
+{
+    struct machine *machine = *state;
+
+    expect_next(machine, STATUS_YES, ERROR_NONE);
+    machine_leave_initramfs(machine);
+    expect_next(machine, STATUS_YES, ERROR_NONE);
+    assert_return_code(unlink(machine->report_path), 0);
+    expect_next(machine, STATUS_UNKNOWN, ERROR_REFUSED);
+    machine_reboot(machine);
+    machine_extend(machine, 7, "something else");
+    expect_next(machine, STATUS_NO, ERROR_MISMATCH);
+    machine_leave_initramfs(machine);
+    expect_next(machine, STATUS_NO, ERROR_MISMATCH);
+}
+
+static void test_next_unlock_without_the_authority(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(status_free) struct status status = { .state.lock = -1 };
+
+    machine_leave_initramfs(machine);
+    assert_return_code(unlink(scratch_path(&machine->scratch, "state/authority.pem")), 0);
+    status = read_status(machine, NULL);
+    assert_int_equal(status.volumes[0].next_unlock, STATUS_UNKNOWN);
+    assert_int_equal(status.volumes[0].next_reason.kind, ERROR_FAILED);
+}
+
 static void test_not_protected(void **state)
 {
     struct machine *machine = *state;
@@ -161,10 +232,13 @@ static void test_no_tpm(void **state)
 {
     struct machine *machine = *state;
     cleanup(status_free) struct status status = { .state.lock = -1 };
+    struct status_request request = request_of(machine, NULL);
     struct error why, error;
 
     error_set(&why, ERROR_TPM, "there is none");
-    assert_good(status_read(NULL, &why, machine->state_folder, NULL, &status, &error), &error);
+    request.tpm = NULL;
+    request.tpm_error = &why;
+    assert_good(status_read(&request, &status, &error), &error);
     assert_int_equal(status.tpm.error.kind, ERROR_TPM);
     assert_string_equal(status.tpm.error.text, "there is none");
     assert_int_equal(status.volumes[0].state, STATUS_NOT_PROTECTED);
@@ -190,6 +264,10 @@ static void test_names(void **state)
     (void)state;
     assert_string_equal(status_state_name(STATUS_PROTECTED), "protected");
     assert_string_equal(status_state_name(STATUS_LOCKED_OUT), "locked out");
+    assert_string_equal(status_state_name(STATUS_RECOVERY_USED), "recovery used");
+    assert_true(status_is_protected(STATUS_PROTECTED) && status_is_protected(STATUS_RECOVERY_USED));
+    assert_false(status_is_protected(STATUS_OTHER_KEYSLOTS) || status_is_protected(STATUS_LOCKED_OUT) ||
+                 status_is_protected(STATUS_NOT_PROTECTED));
     assert_string_equal(status_state_name(STATUS_NOT_PROTECTED), "not protected");
     assert_non_null(strstr(status_state_name(STATUS_OTHER_KEYSLOTS), "other keyslots"));
 }
@@ -203,6 +281,9 @@ int main(void)
         enrolled_test(test_capped),
         enrolled_test(test_another_boot_state),
         enrolled_test(test_locked_out),
+        enrolled_test(test_lockout_wait),
+        enrolled_test(test_next_unlock),
+        enrolled_test(test_next_unlock_without_the_authority),
         enrolled_test(test_not_protected),
         enrolled_test(test_not_enrolled),
         machine_test(test_no_state_folder),
