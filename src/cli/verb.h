@@ -40,7 +40,7 @@ struct call {
     int argument_count;
 };
 
-extern const struct verb verb_enroll, verb_remove, verb_reseal, verb_status, verb_unlock;
+extern const struct verb verb_enroll, verb_explain, verb_remove, verb_reseal, verb_status, verb_unlock;
 extern const struct option_row common_options[];
 
 /* Fills the call from argv (argv[0] is the verb). ERROR_USAGE for what does not fit. */
