@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REPEATS_MAX 256 /* differences among which a repetition is looked for */
+
 /* The events of one PCR on one side, and what they correspond to on the other. */
 struct side {
     const struct compared_log *source;
@@ -112,9 +114,12 @@ static bool is_successor(const struct sides *sides, size_t i, size_t j)
     return may_be_renamed && kind == component_at(&sides->after, j)->kind;
 }
 
+/* Takes the text over. What was said of this PCR already is not said again. */
 static void add_difference(struct comparison *comparison, const struct difference *difference)
 {
-    for (size_t i = comparison->count; i-- > 0 && comparison->items[i].pcr == difference->pcr;)
+    size_t first = comparison->count > REPEATS_MAX ? comparison->count - REPEATS_MAX : 0;
+
+    for (size_t i = comparison->count; i-- > first && comparison->items[i].pcr == difference->pcr;)
         if (strcmp(comparison->items[i].text, difference->text) == 0) {
             free(difference->text);
             return;
@@ -155,7 +160,7 @@ static int tell_pair(struct comparison *comparison, const struct sides *sides, u
 }
 
 /* Pairs what is left over on both sides, in order, by the rule. */
-static void pair(struct sides *sides, bool (*rule)(const struct sides *sides, size_t i, size_t j), bool *paired)
+static void pair_by(struct sides *sides, bool (*rule)(const struct sides *sides, size_t i, size_t j), bool *paired)
 {
     for (size_t i = 0; i < sides->before.count; i++)
         for (size_t j = 0; sides->before.partner[i] == ALIGN_NONE && j < sides->after.count; j++)
@@ -164,6 +169,16 @@ static void pair(struct sides *sides, bool (*rule)(const struct sides *sides, si
                 sides->after.partner[j] = i;
                 paired[j] = true;
             }
+}
+
+/* Of sides too long for that nothing is paired: all of it went, or appeared. */
+static void pair(struct sides *sides, bool *paired)
+{
+    if (sides->before.count * sides->after.count > ALIGN_MAX_CELLS)
+        return;
+    pair_by(sides, is_moved, paired);
+    pair_by(sides, is_namesake, paired);
+    pair_by(sides, is_successor, paired);
 }
 
 /* What went is told before what stands there now: by the order of `after`, with the rest of `before` first. */
@@ -198,9 +213,7 @@ static int compare_pcr(struct comparison *comparison, struct sides *sides, unsig
     if (!paired)
         return error_no_memory(error);
     mirror(sides);
-    pair(sides, is_moved, paired);
-    pair(sides, is_namesake, paired);
-    pair(sides, is_successor, paired);
+    pair(sides, paired);
     return tell_all(comparison, sides, pcr, paired, error);
 }
 

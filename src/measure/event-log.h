@@ -14,7 +14,7 @@
 
 #define EVENT_LOG_PATH "/sys/kernel/security/tpm0/binary_bios_measurements"
 #define EVENT_LOG_MAX_BYTES (4 * 1024 * 1024) /* Linux and firmware stop at some hundred KiB */
-#define EVENT_LOG_MAX_EVENTS 16384            /* GRUB's longest configurations give some hundred */
+#define EVENT_LOG_MAX_EVENTS 8192             /* GRUB's longest configurations give some hundred */
 #define EVENT_LOG_MAX_BANKS 8                 /* TPM 2.0 Part 2, HASH_COUNT; PC Client TPMs have up to four */
 #define EVENT_LOG_MAX_DIGEST 128
 

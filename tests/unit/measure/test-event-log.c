@@ -299,7 +299,7 @@ static void too_much(void **state)
     assert_int_equal(log.count, EVENT_LOG_MAX_EVENTS);
     event_log_free(&log);
     assert_int_equal(event_log_parse(bytes, size, &log, &error), ERROR_METADATA);
-    assert_non_null(strstr(error.text, "more than 16384 events"));
+    assert_non_null(strstr(error.text, "more than 8192 events"));
     assert_int_equal(event_log_parse(bytes, EVENT_LOG_MAX_BYTES + 1, &log, &error), ERROR_METADATA);
     assert_non_null(strstr(error.text, "more than 4194304 bytes"));
 }
