@@ -45,16 +45,22 @@ void component_put_subject(FILE *stream, const struct component *component)
     fprintf(stream, "%s%s%s", kinds[component->kind].phrase, component->name[0] ? " " : "", component->name);
 }
 
+/* Whether the value is worth its place: a menu entry's is long, a program's may be the name once more. */
+static bool shows_value(const struct component *component)
+{
+    if (component->kind == COMPONENT_GRUB_COMMAND)
+        return true;
+    return component->kind != COMPONENT_MENU_ENTRY && component->value[0] &&
+           strcmp(component->value, component->name) != 0;
+}
+
 void component_put(FILE *stream, const struct component *component)
 {
-    bool value_says_all = component->kind == COMPONENT_GRUB_COMMAND;
-    bool is_long = component->kind == COMPONENT_MENU_ENTRY;
-
-    if (value_says_all)
+    if (component->kind == COMPONENT_GRUB_COMMAND) /* the value starts with the name */
         fputs(kinds[component->kind].phrase, stream);
     else
         component_put_subject(stream, component);
-    if (component->value[0] && !is_long)
+    if (shows_value(component))
         fprintf(stream, ": %s", component->value);
 }
 

@@ -60,5 +60,5 @@ const char *component_kind_name(enum component_kind kind);
 /* Writes kind and name: "the initrd /boot/initrd.img". */
 void component_put_subject(FILE *stream, const struct component *component);
 
-/* Writes subject and value, "Secure Boot: on"; of a menu entry not the body. */
+/* Writes subject and value, "Secure Boot: on"; of a menu entry not the body, and nothing twice. */
 void component_put(FILE *stream, const struct component *component);

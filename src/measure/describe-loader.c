@@ -30,14 +30,10 @@ enum tag {
     TAG_MICROCODE_ADDON = 0xdac08e1a,
 };
 
-/* Cuts a NUL at the end, as it is in GRUB's texts. */
+/* Up to the NUL that ends GRUB's texts: what is behind one is neither shown nor measured. */
 static struct span without_nul(struct span text)
 {
-    const char *bytes = text.bytes;
-
-    while (text.size > 0 && bytes[text.size - 1] == '\0')
-        text.size--;
-    return text;
+    return (struct span){ text.bytes, strnlen(text.bytes, text.size) };
 }
 
 /* True when the text starts with the prefix, which is then cut. */
@@ -142,7 +138,7 @@ static char *new_text(struct span bytes)
     return text;
 }
 
-/* True when one of the words is the path, which GRUB may have put a device before: "(hd0,gpt2)/vmlinuz". */
+/* True when one of the words is the path. */
 static bool has_word(const char *words, const char *path)
 {
     while (*words) {

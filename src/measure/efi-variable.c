@@ -22,12 +22,27 @@ static bool is(const struct efi_variable *variable, const uint8_t *vendor, const
     return memcmp(variable->vendor, vendor, GUID_BYTES) == 0 && strcmp(variable->name, name) == 0;
 }
 
-/* Writes the name into the variable; false when it is too long or memory is short. */
+/* True when there is a character behind a NUL: it would not be shown. */
+static bool hides_characters(struct span name)
+{
+    struct cursor cursor = cursor_over(name);
+    uint16_t unit;
+    bool ended = false;
+
+    while (cursor_u16(&cursor, &unit)) {
+        if (ended && unit != 0)
+            return true;
+        ended = ended || unit == 0;
+    }
+    return false;
+}
+
+/* Writes the name into the variable; false when it is none, is too long, or memory is short. */
 static bool take_name(struct efi_variable *variable, struct span name)
 {
     cleanup(close_stream) FILE *stream = NULL;
 
-    if (name.size == 0 || name.size > 2 * VARIABLE_NAME_MAX)
+    if (name.size == 0 || name.size > 2 * VARIABLE_NAME_MAX || hides_characters(name))
         return false;
     stream = fmemopen(variable->name, sizeof(variable->name), "w");
     if (!stream)

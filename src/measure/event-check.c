@@ -22,7 +22,7 @@ static void add(struct candidates *candidates, struct span span)
     candidates->spans[candidates->count++] = span;
 }
 
-/* The variable's data alone: so EDK II measures EV_EFI_VARIABLE_BOOT. */
+/* All of it, or the variable's data alone: so EDK II measures EV_EFI_VARIABLE_BOOT, and some firmware authorities. */
 static void add_variable_data(struct candidates *candidates, const struct event *event)
 {
     struct efi_variable variable;
@@ -30,6 +30,17 @@ static void add_variable_data(struct candidates *candidates, const struct event 
     add(candidates, event->data);
     if (efi_variable_parse(event->data, &variable))
         add(candidates, variable.data);
+}
+
+/* Bytes up to the NUL that ends the text: what is behind one is not shown, and must not pass as proven. */
+static size_t utf16_size(struct span text)
+{
+    const uint8_t *bytes = text.bytes;
+    size_t size = 0;
+
+    while (size + 1 < text.size && (bytes[size] != 0 || bytes[size + 1] != 0))
+        size += 2;
+    return size;
 }
 
 /* GRUB hashes a text without the prefix and without the NUL; systemd the whole UTF-16 text, with or without its NUL. */
@@ -46,8 +57,11 @@ static void add_loader_text(struct candidates *candidates, const struct event *e
         text = cursor_rest(&cursor);
         add(candidates, (struct span){ text.bytes, strnlen(text.bytes, text.size) });
     } else if (event->pcr == 12 && text_is_utf16(event->data)) {
-        add(candidates, event->data);
-        add(candidates, (struct span){ event->data.bytes, event->data.size - 2 });
+        size_t size = utf16_size(event->data);
+
+        add(candidates, (struct span){ event->data.bytes, size });
+        if (size < event->data.size)
+            add(candidates, (struct span){ event->data.bytes, size + 2 });
     }
 }
 
@@ -61,12 +75,12 @@ static struct candidates candidates_of(const struct event *event)
     case EVENT_EFI_ACTION:
     case EVENT_S_CRTM_VERSION:
     case EVENT_VARIABLE_DRIVER_CONFIG:
-    case EVENT_VARIABLE_AUTHORITY:
-    case EVENT_VARIABLE_BOOT2:
     case EVENT_GPT:
         add(&candidates, event->data);
         break;
     case EVENT_VARIABLE_BOOT:
+    case EVENT_VARIABLE_BOOT2:
+    case EVENT_VARIABLE_AUTHORITY:
         add_variable_data(&candidates, event);
         break;
     case EVENT_IPL:

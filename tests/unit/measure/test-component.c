@@ -126,11 +126,11 @@ static void programs(void **state)
 
     (void)state;
     built_log_add_program(built, "\\EFI\\BOOT\\BOOTX64.EFI", "shim");
-    assert_last(built, COMPONENT_PROGRAM, "the boot program \\EFI\\BOOT\\BOOTX64.EFI: \\EFI\\BOOT\\BOOTX64.EFI");
+    assert_last(built, COMPONENT_PROGRAM, "the boot program \\EFI\\BOOT\\BOOTX64.EFI");
     built_log_add_program(built, NULL, "something");
     assert_last(built, COMPONENT_PROGRAM, "the boot program in memory");
     built_log_add_program(built, "\\vmlinuz-6.1", "kernel");
-    assert_last(built, COMPONENT_KERNEL, "the kernel \\vmlinuz-6.1: \\vmlinuz-6.1");
+    assert_last(built, COMPONENT_KERNEL, "the kernel \\vmlinuz-6.1");
     built_log_add_text(built, 8, EVENT_IPL, "grub_cmd: linux /boot/kernel root=/dev/sda1", "x");
     built_log_add_program(built, NULL, "kernel");
     assert_last(built, COMPONENT_KERNEL, "the kernel /boot/kernel");

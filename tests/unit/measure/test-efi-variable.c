@@ -143,6 +143,9 @@ static void malformed(void **state)
         assert_false(efi_variable_parse((struct span){ bytes, data.size }, &variable));
     }
     memcpy(bytes, data.bytes, data.size);
+    bytes[32 + 2 * 6] = 0; /* "Secure", a NUL, "oot" */
+    assert_false(efi_variable_parse((struct span){ bytes, data.size }, &variable));
+    memcpy(bytes, data.bytes, data.size);
     bytes[16] = 0; /* no name */
     assert_false(efi_variable_parse((struct span){ bytes, data.size }, &variable));
 }

@@ -42,6 +42,10 @@ static void texts(void **state)
     assert_last(built, EVENT_CHECK_PROVEN);
     built_log_add(built, 12, EVENT_IPL, (struct span){ "q\0\0\0", 4 }, (struct span){ "q", 2 });
     assert_last(built, EVENT_CHECK_PROVEN); /* without its NUL */
+    built_log_add(built, 12, EVENT_IPL, (struct span){ "q\0\0\0r\0", 6 }, (struct span){ "q\0\0\0r\0", 6 });
+    assert_last(built, EVENT_CHECK_DIFFERS); /* what is behind the NUL is not shown */
+    built_log_add(built, 8, EVENT_IPL, (struct span){ "grub_cmd: a\0b", 13 }, (struct span){ "a\0b", 3 });
+    assert_last(built, EVENT_CHECK_DIFFERS);
     built_log_add(built, 12, EVENT_IPL, (struct span){ "q\0\0\0", 4 }, (struct span){ "r", 2 });
     assert_last(built, EVENT_CHECK_DIFFERS);
 }
