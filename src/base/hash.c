@@ -17,11 +17,6 @@ static const struct {
     { HASH_SHA512, 64, "sha512", EVP_sha512 },
 };
 
-static void free_context(EVP_MD_CTX **context)
-{
-    EVP_MD_CTX_free(*context);
-}
-
 size_t hash_size(enum hash_algorithm algorithm)
 {
     for (size_t i = 0; i < array_size(algorithms); i++)
@@ -54,23 +49,64 @@ static const EVP_MD *implementation_of(enum hash_algorithm algorithm)
     return NULL;
 }
 
+struct hash_state {
+    enum hash_algorithm algorithm;
+    EVP_MD_CTX *context;
+};
+
+static int cannot_compute(enum hash_algorithm algorithm, struct error *error)
+{
+    return error_set(error, ERROR_FAILED, "libcrypto cannot compute %s", hash_name(algorithm));
+}
+
+int hash_start(enum hash_algorithm algorithm, struct hash_state **ret, struct error *error)
+{
+    const EVP_MD *implementation = implementation_of(algorithm);
+    cleanup(hash_state_free) struct hash_state *state = NULL;
+
+    *ret = NULL;
+    if (!implementation)
+        return error_set(error, ERROR_FAILED, "unknown hash algorithm 0x%x", (unsigned)algorithm);
+    state = calloc(1, sizeof(*state));
+    if (!state)
+        return error_no_memory(error);
+    state->algorithm = algorithm;
+    state->context = EVP_MD_CTX_new();
+    if (!state->context)
+        return error_no_memory(error);
+    if (!EVP_DigestInit_ex(state->context, implementation, NULL))
+        return cannot_compute(algorithm, error);
+    *ret = take_ptr(state);
+    return 0;
+}
+
+int hash_add(struct hash_state *state, const void *bytes, size_t size, struct error *error)
+{
+    return EVP_DigestUpdate(state->context, bytes, size) ? 0 : cannot_compute(state->algorithm, error);
+}
+
+int hash_finish(struct hash_state *state, uint8_t *ret, struct error *error)
+{
+    return EVP_DigestFinal_ex(state->context, ret, NULL) ? 0 : cannot_compute(state->algorithm, error);
+}
+
+void hash_state_free(struct hash_state **state)
+{
+    if (*state)
+        EVP_MD_CTX_free((*state)->context);
+    free(*state);
+    *state = NULL;
+}
+
 int hash_compute(enum hash_algorithm algorithm, const struct span *parts, size_t count, uint8_t *ret,
                  struct error *error)
 {
-    cleanup(free_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
-    const EVP_MD *implementation = implementation_of(algorithm);
-    int good;
+    cleanup(hash_state_free) struct hash_state *state = NULL;
+    int r = hash_start(algorithm, &state, error);
 
-    if (!implementation)
-        return error_set(error, ERROR_FAILED, "unknown hash algorithm 0x%x", (unsigned)algorithm);
-    if (!context)
-        return error_no_memory(error);
-    good = EVP_DigestInit_ex(context, implementation, NULL);
-    for (size_t i = 0; good && i < count; i++)
-        good = EVP_DigestUpdate(context, parts[i].bytes, parts[i].size);
-    if (!good || !EVP_DigestFinal_ex(context, ret, NULL))
-        return error_set(error, ERROR_FAILED, "libcrypto cannot compute %s", hash_name(algorithm));
-    return 0;
+    for (size_t i = 0; !r && i < count; i++)
+        r = hash_add(state, parts[i].bytes, parts[i].size, error);
+    return r ?: hash_finish(state, ret, error);
 }
 
 int digest_compute(struct digest *ret, const struct span *parts, size_t count, struct error *error)

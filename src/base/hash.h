@@ -47,6 +47,13 @@ enum hash_algorithm hash_from_name(const char *name);
 int hash_compute(enum hash_algorithm algorithm, const struct span *parts, size_t count, uint8_t *ret,
                  struct error *error);
 
+/* The same piece by piece, for what is too large to be had at once: start, any number of adds, one finish. */
+struct hash_state;
+int hash_start(enum hash_algorithm algorithm, struct hash_state **ret, struct error *error);
+int hash_add(struct hash_state *state, const void *bytes, size_t size, struct error *error);
+int hash_finish(struct hash_state *state, uint8_t *ret, struct error *error);
+void hash_state_free(struct hash_state **state);
+
 /* SHA-256 over the parts. */
 int digest_compute(struct digest *ret, const struct span *parts, size_t count, struct error *error);
 

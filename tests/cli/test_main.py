@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import PROGRAM
 
-VERBS = ["enroll", "unlock", "status", "doctor", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
+VERBS = ["enroll", "unlock", "status", "doctor", "explain", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
 
 
 def test_help_lists_the_verbs(bench):
@@ -45,6 +45,8 @@ def test_help_of_a_verb(bench, verb):
     (["unlock", "one", "two", "three"], '"three"'),
     (["status", "one", "two"], '"two"'),
     (["reseal", "--current", "one"], '"one"'),
+    (["explain", "one"], '"one"'),
+    (["explain", "--against"], '"--against"'),
     (["status", "--frobnicate"], '"--frobnicate"'),
     (["status", "--json=yes"], '"--json=yes"'),
     (["enroll", "one", "--pin-file"], '"--pin-file"'),
@@ -56,7 +58,7 @@ def test_wrong_call(bench, argv, quoted):
     assert quoted in result.stderr and "--help" in result.stderr
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "explain"])
 def test_no_tpm(bench, volume, verb):
     """Every verb that needs the TPM says that there is none; the others have something to say all the same."""
     arguments = {"status": [], "doctor": [], "reseal": ["--current"], "recovery-key": ["list", volume], "provision": [],

@@ -1,0 +1,52 @@
+#include "measure/event-type.h"
+
+#include "base/cleanup.h"
+
+const char *event_type_name(uint32_t type)
+{
+    static const struct {
+        enum event_type type;
+        const char *name;
+    } names[] = {
+        { EVENT_POST_CODE, "EV_POST_CODE" },
+        { EVENT_NO_ACTION, "EV_NO_ACTION" },
+        { EVENT_SEPARATOR, "EV_SEPARATOR" },
+        { EVENT_ACTION, "EV_ACTION" },
+        { EVENT_TAG, "EV_EVENT_TAG" },
+        { EVENT_S_CRTM_CONTENTS, "EV_S_CRTM_CONTENTS" },
+        { EVENT_S_CRTM_VERSION, "EV_S_CRTM_VERSION" },
+        { EVENT_CPU_MICROCODE, "EV_CPU_MICROCODE" },
+        { EVENT_PLATFORM_CONFIG_FLAGS, "EV_PLATFORM_CONFIG_FLAGS" },
+        { EVENT_TABLE_OF_DEVICES, "EV_TABLE_OF_DEVICES" },
+        { EVENT_COMPACT_HASH, "EV_COMPACT_HASH" },
+        { EVENT_IPL, "EV_IPL" },
+        { EVENT_IPL_PARTITION_DATA, "EV_IPL_PARTITION_DATA" },
+        { EVENT_NONHOST_CODE, "EV_NONHOST_CODE" },
+        { EVENT_NONHOST_CONFIG, "EV_NONHOST_CONFIG" },
+        { EVENT_NONHOST_INFO, "EV_NONHOST_INFO" },
+        { EVENT_OMIT_BOOT_DEVICE_EVENTS, "EV_OMIT_BOOT_DEVICE_EVENTS" },
+        { EVENT_POST_CODE2, "EV_POST_CODE2" },
+        { EVENT_VARIABLE_DRIVER_CONFIG, "EV_EFI_VARIABLE_DRIVER_CONFIG" },
+        { EVENT_VARIABLE_BOOT, "EV_EFI_VARIABLE_BOOT" },
+        { EVENT_BOOT_SERVICES_APPLICATION, "EV_EFI_BOOT_SERVICES_APPLICATION" },
+        { EVENT_BOOT_SERVICES_DRIVER, "EV_EFI_BOOT_SERVICES_DRIVER" },
+        { EVENT_RUNTIME_SERVICES_DRIVER, "EV_EFI_RUNTIME_SERVICES_DRIVER" },
+        { EVENT_GPT, "EV_EFI_GPT_EVENT" },
+        { EVENT_EFI_ACTION, "EV_EFI_ACTION" },
+        { EVENT_FIRMWARE_BLOB, "EV_EFI_PLATFORM_FIRMWARE_BLOB" },
+        { EVENT_HANDOFF_TABLES, "EV_EFI_HANDOFF_TABLES" },
+        { EVENT_FIRMWARE_BLOB2, "EV_EFI_PLATFORM_FIRMWARE_BLOB2" },
+        { EVENT_HANDOFF_TABLES2, "EV_EFI_HANDOFF_TABLES2" },
+        { EVENT_VARIABLE_BOOT2, "EV_EFI_VARIABLE_BOOT2" },
+        { EVENT_GPT2, "EV_EFI_GPT_EVENT2" },
+        { EVENT_HCRTM, "EV_EFI_HCRTM_EVENT" },
+        { EVENT_VARIABLE_AUTHORITY, "EV_EFI_VARIABLE_AUTHORITY" },
+        { EVENT_SPDM_FIRMWARE_BLOB, "EV_EFI_SPDM_FIRMWARE_BLOB" },
+        { EVENT_SPDM_FIRMWARE_CONFIG, "EV_EFI_SPDM_FIRMWARE_CONFIG" },
+    };
+
+    for (size_t i = 0; i < array_size(names); i++)
+        if ((uint32_t)names[i].type == type)
+            return names[i].name;
+    return 0;
+}

@@ -1,0 +1,124 @@
+#include "measure/signature-list.h"
+
+#include "base/cursor.h"
+#include "measure/text.h"
+
+#include <openssl/x509.h>
+#include <string.h>
+
+#define CERTIFICATE_MAX_BYTES 65536 /* RSA-4096 with all extensions takes some 3000 */
+
+static const uint8_t x509_type[GUID_BYTES] = { 0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a,
+                                               0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72 };
+
+/* Writes the subject's common name, or its organisation; false when the bytes are no certificate with either. */
+static bool put_subject(FILE *stream, struct span der)
+{
+    const uint8_t *bytes = der.bytes;
+    X509 *certificate = NULL;
+    X509_NAME *subject;
+    char name[256];
+    int size;
+
+    if (der.size > 0 && der.size <= CERTIFICATE_MAX_BYTES)
+        certificate = d2i_X509(NULL, &bytes, (long)der.size);
+    if (!certificate)
+        return false;
+    subject = X509_get_subject_name(certificate);
+    size = X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof(name));
+    if (size <= 0)
+        size = X509_NAME_get_text_by_NID(subject, NID_organizationName, name, sizeof(name));
+    X509_free(certificate);
+    if (size <= 0)
+        return false;
+    fputc('"', stream);
+    text_put_utf8(stream, (struct span){ name, strnlen(name, sizeof(name)) });
+    fputc('"', stream);
+    return true;
+}
+
+void signature_put(FILE *stream, struct span signature)
+{
+    struct cursor cursor = cursor_over(signature);
+    struct span owner, content;
+
+    if (!cursor_span(&cursor, GUID_BYTES, &owner)) {
+        fprintf(stream, "%zu bytes", signature.size);
+        return;
+    }
+    content = cursor_rest(&cursor);
+    if (content.size == DIGEST_BYTES)
+        fputs("a program's hash", stream);
+    else if (!put_subject(stream, content))
+        fprintf(stream, "%zu bytes", content.size);
+}
+
+struct list {
+    bool certificates;
+    uint32_t signature_size;
+    struct cursor signatures;
+};
+
+/* EFI_SIGNATURE_LIST. */
+static bool next_list(struct cursor *lists, struct list *ret)
+{
+    struct cursor start = *lists, list;
+    struct span type;
+    uint32_t list_size, header_size;
+
+    if (!cursor_span(&start, GUID_BYTES, &type) || !cursor_u32(&start, &list_size) ||
+        !cursor_cut(lists, list_size, &list) || !cursor_skip(&list, GUID_BYTES + 4))
+        return false;
+    if (!cursor_u32(&list, &header_size) || !cursor_u32(&list, &ret->signature_size) ||
+        !cursor_skip(&list, header_size))
+        return false;
+    ret->certificates = memcmp(type.bytes, x509_type, GUID_BYTES) == 0;
+    ret->signatures = list;
+    return ret->signature_size > GUID_BYTES && cursor_left(&list) % ret->signature_size == 0;
+}
+
+/* Counts a list's entries, and writes the first names. */
+static void put_list(FILE *names, struct list *list, size_t *certificates, size_t *others)
+{
+    struct span signature;
+
+    while (cursor_span(&list->signatures, list->signature_size, &signature)) {
+        if (!list->certificates) {
+            ++*others;
+            continue;
+        }
+        if (*certificates < SIGNATURE_LISTS_NAMED) {
+            fputs(*certificates ? ", " : " (", names);
+            signature_put(names, signature);
+        }
+        ++*certificates;
+    }
+}
+
+void signature_lists_put(FILE *stream, struct span lists)
+{
+    struct cursor cursor = cursor_over(lists);
+    size_t certificates = 0, others = 0, size = 0;
+    char *names = NULL;
+    FILE *name_stream = open_memstream(&names, &size);
+    struct list list;
+    bool good = name_stream != NULL;
+
+    while (good && cursor_left(&cursor) > 0) {
+        good = next_list(&cursor, &list);
+        if (good)
+            put_list(name_stream, &list, &certificates, &others);
+    }
+    if (name_stream && fclose(name_stream) != 0)
+        good = false;
+    if (!good)
+        fprintf(stream, "damaged (%zu bytes)", lists.size);
+    else if (certificates + others == 0)
+        fputs("empty", stream);
+    if (good && certificates)
+        fprintf(stream, "%zu certificate%s%s%s)", certificates, certificates == 1 ? "" : "s", names,
+                certificates > SIGNATURE_LISTS_NAMED ? ", …" : "");
+    if (good && others)
+        fprintf(stream, "%s%zu hash%s", certificates ? ", " : "", others, others == 1 ? "" : "es");
+    free(names);
+}
