@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from debian import cache_folder, cache_lock
+from image import BootFiles
 from layouts import ROOT_UUID, is_capped
 from storage import Workshop
 
@@ -28,6 +29,11 @@ echo "witness: pcr12 $(cat /sys/class/tpm/tpm0/pcr-sha256/12)"
 exec busybox reboot "$@"
 """}
 NO_REBOOT = ("-no-reboot",)
+
+
+def with_command_line(boot, change) -> BootFiles:
+    """The same kernel and initrd, started with other words."""
+    return BootFiles(boot.kernel, boot.initrd, change(boot.command_line))
 
 
 def init_program() -> Path:

@@ -20,9 +20,6 @@ from sealed import answer_pin_prompt, expect_stop
 from storage import Volume, Workshop, clone, copy_into, fill_volume, fixed_uuid, format_volume
 from swtpm import SoftwareTpm
 
-# Not yet in the everyday run: each boot was seen to pass, or waits for its first run, one by one only.
-pytestmark = pytest.mark.full
-
 NOT_PINNED = "is not on the volumes that bootseal was enrolled for"
 OTHER_HEADER = "is not that of the pinned volume"
 STOPPED = r"bootseal: the boot is stopped: "
@@ -69,6 +66,7 @@ def boot(layout_machine, sealed, disks):
     return machine
 
 
+@pytest.mark.full
 def test_threat_11_copied_root_uuid_on_a_later_volume(sealed_layout, layout_machine, disks_of, tmp_path):
     """A volume without a token is replaced; it is opened last, and blkid finds the root's UUID there first."""
     sealed = sealed_layout(WATCHED)
@@ -99,6 +97,7 @@ def test_threat_11_copied_root_uuid_without_encryption(sealed_layout, layout_mac
         assert "/dev/mapper/cryptroot" in machine.check("findmnt --noheadings --output SOURCE /")
 
 
+@pytest.mark.full
 def test_threat_11_plain_volume_group_of_the_roots_name(sealed_layout, layout_machine, tmp_path):
     """It is active before the PIN is typed, and then the real one cannot be."""
     sealed = sealed_layout(WATCHED_LVM)

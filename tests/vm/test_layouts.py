@@ -12,9 +12,6 @@ from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EXTRA_PACKAGES, LVM_ON_LUKS, PL
 from sealed import PIN, answer_pin_prompt, boot_by_pin
 from storage import Volume, clone, fixed_uuid
 
-# Not yet in the everyday run: each boot was seen to pass, or waits for its first run, one by one only.
-pytestmark = pytest.mark.full
-
 # Where a disk can be plugged into a machine that runs.
 SLOT = ("-device", "pcie-root-port,id=late-slot,chassis=1,slot=1")
 WAITING = r"waiting for cryptroot"
@@ -199,6 +196,7 @@ def boot_with_late_disk(machine, disk, device, seconds=8, **properties):
     check_system(machine, ["cryptroot"])
 
 
+@pytest.mark.full
 def test_late_virtio_disk(sealed_layout, layout_machine):
     sealed = sealed_layout(PLAIN)
     machine = layout_machine(sealed, [], extra_arguments=SLOT)

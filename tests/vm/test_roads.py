@@ -7,26 +7,18 @@ import time
 import pytest
 
 import initrd
-from attacks import NO_REBOOT, WITNESS, witness
+from attacks import NO_REBOOT, WITNESS, witness, with_command_line
 from image import BootFiles
 from layouts import CAP_PCR, CONSOLE, PLAIN, is_capped
 from machine import INITRAMFS_PROMPT
 from sealed import PIN, answer_pin_prompt, expect_stop
 from storage import clone
 
-# Not yet in the everyday run: each boot was seen to pass, or waits for its first run, one by one only.
-pytestmark = pytest.mark.full
-
 ROOT = PLAIN.volume("cryptroot")
 STAGES = ("panic", "local-top", "local-premount", "init-bottom")
 BREAKS = ("top", "modules", "premount", "mount", "mountroot", "bottom", "init")
 SHELL_SECONDS = 240  # under emulation, with others at work
 PCR_IN_INITRAMFS = f"cat /sys/class/tpm/tpm0/pcr-sha256/{CAP_PCR}"
-
-
-def with_command_line(boot, change) -> BootFiles:
-    """The same kernel and initrd, started with other words."""
-    return BootFiles(boot.kernel, boot.initrd, change(boot.command_line))
 
 
 def assert_capped_shell(machine):
@@ -102,6 +94,7 @@ def test_threat_12_shell_after_wrong_passphrases(sealed_layout, layout_machine):
     assert "cryptroot" not in mappings_in(machine)
 
 
+@pytest.mark.full
 def test_threat_12_shell_when_the_root_is_not_found(sealed_layout, layout_machine):
     """In the approved boot state, with the right PIN: what the TPM opened is closed before the shell."""
     sealed = sealed_layout(PLAIN.but(name="root-missing", root="UUID=00000000-0000-4000-8000-000000000000"))
@@ -127,6 +120,7 @@ def press_for(machine, seconds):
         time.sleep(0.4)
 
 
+@pytest.mark.full
 def test_threat_12_secure_attention_key(sealed_layout, layout_machine):
     """Alt+SysRq+K kills everything on the console but PID 1. The console is the screen: the PIN is typed blindly."""
     machine = layout_machine(sealed_layout(SCREEN))
