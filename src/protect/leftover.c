@@ -22,64 +22,31 @@ static int first_free_keyslot(struct volume *volume, int *ret, struct error *err
     return error_remedy(error, "free one with cryptsetup luksKillSlot");
 }
 
-int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error)
+static int write_pending(struct volume *volume, const struct protector *protector, int keyslot, struct error *error)
 {
     cleanup(json_free) struct json_object *token = NULL;
-    int number = -1, keyslot = -1;
-    int r = first_free_keyslot(volume, &keyslot, error);
+    int number = -1;
+    int r = protector_to_json(protector, TOKEN_TYPE_PENDING, NULL, &token, error);
 
-    if (!r)
-        r = protector_to_json(protector, TOKEN_TYPE_PENDING, NULL, &token, error);
-    if (!r)
+    if (!r && keyslot >= 0)
         r = json_add(token, PLANNED, json_object_new_int(keyslot), error);
     return r ? r : volume_token_write(volume, &number, token, error);
 }
 
-static int named_keyslots(struct volume *volume, uint32_t *ret, struct error *error)
+int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error)
 {
-    cleanup(protector_list_free) struct protector_list list = { 0 };
-    int r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, error);
+    int keyslot = -1;
+    int r = first_free_keyslot(volume, &keyslot, error);
 
-    *ret = 0;
-    for (size_t i = 0; i < list.count; i++)
-        if (list.items[i].keyslot >= 0)
-            *ret |= 1u << list.items[i].keyslot;
-    return r;
+    return r ? r : write_pending(volume, protector, keyslot, error);
 }
 
-static int clear_one(struct volume *volume, int number, uint32_t named, struct error *error)
+int leftover_announce_end(struct volume *volume, const struct protector *protector, struct error *error)
 {
-    cleanup(json_free) struct json_object *token = NULL;
-    struct json_view view;
-    int64_t planned = -1;
-    bool ours = false; /* someone may have given the keyslot to a passphrase since */
-    uint32_t used;
-    int r = volume_token_read(volume, number, &token, &view, error);
+    struct protector ending = *protector;
 
-    if (!r)
-        r = volume_keyslots(volume, &used, error);
-    if (!r && json_has(&view, PLANNED))
-        r = json_get_integer(&view, PLANNED, 0, VOLUME_MAX_KEYSLOTS - 1, &planned, error);
-    if (!r && planned >= 0 && used & (1u << planned) && !(named & (1u << planned)))
-        r = volume_keyslot_is_minimal(volume, (int)planned, &ours, error);
-    if (!r && ours)
-        r = volume_keyslot_remove(volume, (int)planned, error);
-    return r ? r : volume_token_remove(volume, number, error);
-}
-
-int leftover_clear(struct volume *volume, int keep, struct error *error)
-{
-    struct token_list list;
-    uint32_t named = 0;
-    int r = volume_tokens(volume, TOKEN_TYPE_PENDING, &list, error);
-
-    if (!r)
-        r = named_keyslots(volume, &named, error);
-    if (keep >= 0)
-        named |= 1u << keep;
-    for (size_t i = 0; !r && i < list.count; i++)
-        r = clear_one(volume, list.numbers[i], named, error);
-    return r;
+    ending.keyslot = -1;
+    return write_pending(volume, &ending, protector->keyslot, error);
 }
 
 static bool is_listed(const struct protector_list *list, const struct object_name *name)
@@ -91,6 +58,71 @@ static bool is_listed(const struct protector_list *list, const struct object_nam
         if (!sealed_name(&list->items[i].sealed, &other, &ignored) && object_name_equal(&other, name))
             return true;
     return false;
+}
+
+/* Without the approval, or when the token cannot be read, nothing is known to be in force. */
+static bool is_in_force(const struct json_view *token, const struct protector_list *list,
+                        const struct approval *approval)
+{
+    struct protector protector;
+    struct object_name name;
+    struct error ignored;
+
+    return approval && !protector_from_json(token, -1, &protector, &ignored) &&
+           !sealed_name(&protector.sealed, &name, &ignored) && approval_find_object(approval, &name) >= 0 &&
+           !is_listed(list, &name);
+}
+
+static int clear_keyslot(struct volume *volume, const struct json_view *token, uint32_t named, struct error *error)
+{
+    int64_t planned = -1;
+    bool ours = false; /* someone may have given the keyslot to a passphrase since */
+    uint32_t used;
+    int r = volume_keyslots(volume, &used, error);
+
+    if (!r && json_has(token, PLANNED))
+        r = json_get_integer(token, PLANNED, 0, VOLUME_MAX_KEYSLOTS - 1, &planned, error);
+    if (!r && planned >= 0 && used & (1u << planned) && !(named & (1u << planned)))
+        r = volume_keyslot_is_minimal(volume, (int)planned, &ours, error);
+    return r || !ours ? r : volume_keyslot_remove(volume, (int)planned, error);
+}
+
+static uint32_t named_keyslots(const struct protector_list *list)
+{
+    uint32_t named = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].keyslot >= 0)
+            named |= 1u << list->items[i].keyslot;
+    return named;
+}
+
+int leftover_clear_dead(struct volume *volume, int keep, const struct approval *approval, struct error *error)
+{
+    cleanup(protector_list_free) struct protector_list protectors = { 0 };
+    struct token_list list;
+    uint32_t named = keep >= 0 ? 1u << keep : 0;
+    int r = volume_tokens(volume, TOKEN_TYPE_PENDING, &list, error);
+
+    if (!r)
+        r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &protectors, error);
+    named |= named_keyslots(&protectors);
+    for (size_t i = 0; !r && i < list.count; i++) {
+        cleanup(json_free) struct json_object *token = NULL;
+        struct json_view view;
+
+        r = volume_token_read(volume, list.numbers[i], &token, &view, error);
+        if (!r)
+            r = clear_keyslot(volume, &view, named, error);
+        if (!r && !is_in_force(&view, &protectors, approval))
+            r = volume_token_remove(volume, list.numbers[i], error);
+    }
+    return r;
+}
+
+int leftover_clear(struct volume *volume, int keep, struct error *error)
+{
+    return leftover_clear_dead(volume, keep, NULL, error);
 }
 
 int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,

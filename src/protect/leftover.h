@@ -1,14 +1,19 @@
 /*
- * The bootseal-pending token: what a power cut during an enrolment may leave behind. It is written before the volume is
- * changed and names the keyslot that will be used, so that the keyslot can be found and wiped later.
+ * The bootseal-pending token: what a power cut may leave behind, when a protector is added or replaced. It is written
+ * before the volume is changed and names the keyslot that will be used, or is to go, so that the keyslot can be found
+ * and wiped later. As long as a protector's token has the same object or keyslot, it means nothing.
  */
 #pragma once
 
 #include "luks/token.h"
+#include "policy/approval.h"
 
 /* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot".
  */
 int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error);
+
+/* The same for a protector whose token is about to be replaced, with its own keyslot: what will be left of it. */
+int leftover_announce_end(struct volume *volume, const struct protector *protector, struct error *error);
 
 /*
  * Removes all pending tokens of the volume, and each one's planned keyslot if it is in use with the minimal PBKDF2, no
@@ -16,6 +21,10 @@ int leftover_announce(struct volume *volume, const struct protector *protector, 
  * can thus never take away the way in that the administrator is using.
  */
 int leftover_clear(struct volume *volume, int keep, struct error *error);
+
+/* The same, but a pending token whose object is still in the approval, and is no protector's, stays: nothing else tells
+ * that the object is to be withdrawn. */
+int leftover_clear_dead(struct volume *volume, int keep, const struct approval *approval, struct error *error);
 
 /* The Names of the objects that pending tokens hold and no protector's token does: dead weight in an approval. */
 int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,
