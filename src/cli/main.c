@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_enroll, &verb_unlock, &verb_status, &verb_reseal, &verb_remove,
+    &verb_enroll, &verb_unlock, &verb_status, &verb_reseal, &verb_change_pin, &verb_remove,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

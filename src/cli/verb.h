@@ -40,6 +40,7 @@ struct call {
     int argument_count;
 };
 
+extern const struct verb verb_change_pin;
 extern const struct verb verb_enroll, verb_remove, verb_reseal, verb_status, verb_unlock;
 extern const struct option_row common_options[];
 

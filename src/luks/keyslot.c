@@ -171,3 +171,23 @@ int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, str
     *ret = strcmp(pbkdf.type, minimal_kdf.type) == 0 && pbkdf.iterations == minimal_kdf.iterations;
     return 0;
 }
+
+int volume_keyslot_copy_priority(struct volume *volume, int from, int to, struct error *error)
+{
+    crypt_keyslot_priority priority;
+    int code, r = check_in_use(volume, from, error);
+
+    r = r ?: check_in_use(volume, to, error);
+    if (r)
+        return r;
+    priority = crypt_keyslot_get_priority(volume_device(volume), from);
+    if (priority == crypt_keyslot_get_priority(volume->device, to))
+        return 0;
+    code = crypt_keyslot_set_priority(volume->device, to, priority);
+    if (code < 0) {
+        r = volume_fail(volume, code, error, "cannot set the priority of keyslot %d", to);
+        volume_reload(volume);
+        return r;
+    }
+    return 0;
+}

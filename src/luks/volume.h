@@ -79,6 +79,9 @@ int volume_keyslot_add(struct volume *volume, const struct secret *key, const st
 /* Whether the keyslot has the minimal PBKDF2, as volume_keyslot_add() makes them: a passphrase's has more. */
 int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error);
 
+/* Gives keyslot `to` the priority of `from`: cryptsetup's "prefer", "normal", "ignore". */
+int volume_keyslot_copy_priority(struct volume *volume, int from, int to, struct error *error);
+
 /* Wipes the keyslot. */
 int volume_keyslot_remove(struct volume *volume, int keyslot, struct error *error);
 

@@ -131,29 +131,29 @@ int sealing_add_object(const struct sealing *sealing, struct approval *draft, st
     return r ? r : approval_add_object(draft, &name, error);
 }
 
-int sealing_unseal(struct tpm *tpm, const struct state *state, const struct protector *protector,
-                   const struct secret *auth, struct secret *ret_sealed, struct error *error)
+int sealing_prepare_unseal(struct tpm *tpm, const struct state *state, const struct protector *protector,
+                           const struct authority_signer *authority, struct unseal *ret, struct error *error)
 {
-    cleanup(unseal_free) struct unseal unseal = { 0 };
-    struct authority_signer signer = authority_signer(state->authority);
     const struct unseal_request request = {
         .tpm = tpm,
         .protector = protector,
         .approval = &state->approval,
-        .authority = &signer,
+        .authority = authority,
     };
-    int r = unseal_prepare(&unseal, &request, error);
 
-    return r ? r : unseal_finish(&unseal, auth, ret_sealed, error);
+    return unseal_prepare(ret, &request, error);
 }
 
-/* By the way that the running system has: authority and PIN. */
+/* The TPM must give back what it was given, by the way that the running system has: authority and PIN. */
 static int prove_unseal(const struct sealing *sealing, struct error *error)
 {
     cleanup(secret_free) struct secret sealed = { 0 };
-    int r = sealing_unseal(sealing->tpm, sealing->state, &sealing->protector,
-                           sealing->auth.size ? &sealing->auth : NULL, &sealed, error);
+    cleanup(unseal_free) struct unseal unseal = { 0 };
+    struct authority_signer signer = authority_signer(sealing->state->authority);
+    int r = sealing_prepare_unseal(sealing->tpm, sealing->state, &sealing->protector, &signer, &unseal, error);
 
+    if (!r)
+        r = unseal_finish(&unseal, sealing->auth.size ? &sealing->auth : NULL, &sealed, error);
     if (!r && !secret_equal(&sealed, &sealing->sealed))
         r = error_set(error, ERROR_TPM, "the TPM gave back another secret than it was given");
     return r ? error_prefix(error, "the new protector does not unseal") : 0;
@@ -205,6 +205,15 @@ void sealing_free(struct sealing *sealing)
     secret_free(&sealing->sealed);
 }
 
+static size_t count_in_force(const struct approval *approval, const struct object_name *names, size_t count)
+{
+    size_t in_force = 0;
+
+    for (size_t i = 0; i < count; i++)
+        in_force += approval_find_object(approval, &names[i]) >= 0;
+    return in_force;
+}
+
 int sealing_settle(struct tpm *tpm, struct state *state, struct volume **volume, int keep, struct error *error)
 {
     struct object_name names[VOLUME_MAX_TOKENS];
@@ -213,9 +222,9 @@ int sealing_settle(struct tpm *tpm, struct state *state, struct volume **volume,
 
     if (!r)
         r = leftover_objects(*volume, names, &count, error);
-    if (!r)
+    if (!r && count_in_force(&state->approval, names, count) < state->approval.object_count)
         r = approve_withdraw(tpm, state, names, count, error);
     if (!r)
         r = approve_reopen(state, volume, error);
-    return r ? r : leftover_clear(*volume, keep, error);
+    return r ? r : leftover_clear_dead(*volume, keep, &state->approval, error);
 }

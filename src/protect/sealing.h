@@ -15,7 +15,7 @@
 #pragma once
 
 #include "protect/state.h"
-#include "tpm/tpm.h"
+#include "protect/unseal.h"
 
 struct sealing {
     struct tpm *tpm;            /* with SRK and index in use: provision_tpm() */
@@ -53,13 +53,13 @@ int sealing_write_token(struct sealing *sealing, int number, struct error *error
 
 void sealing_free(struct sealing *sealing);
 
-/* Unseals what a protector holds by the authority, in the running system. `auth` is NULL without a PIN. */
-int sealing_unseal(struct tpm *tpm, const struct state *state, const struct protector *protector,
-                   const struct secret *auth, struct secret *ret_sealed, struct error *error);
+/* Up to the PIN of an unlock by the authority, in the running system. What is passed must outlive *ret. */
+int sealing_prepare_unseal(struct tpm *tpm, const struct state *state, const struct protector *protector,
+                           const struct authority_signer *authority, struct unseal *ret, struct error *error);
 
 /*
- * Ends what pending tokens of the volume hold and no bootseal token does: the objects are withdrawn from the approval,
- * then the keyslots go (but never `keep`, see leftover_clear()), then the tokens. The volume is opened anew before and
- * after that; when this fails, *volume is NULL.
+ * Ends what pending tokens of the volume hold and no bootseal token does: the objects are withdrawn from the approval
+ * (unless nothing would be left of it), then the keyslots go (but never `keep`, see leftover_clear()), then the tokens.
+ * The volume is opened anew before and after that; when this fails, *volume is NULL.
  */
 int sealing_settle(struct tpm *tpm, struct state *state, struct volume **volume, int keep, struct error *error);

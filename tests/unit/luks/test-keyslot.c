@@ -274,6 +274,33 @@ static void another_writer_is_noticed(void **state)
     assert_int_equal(slot, 2);
 }
 
+static void check_priority(struct json_object *metadata, const void *context)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "keyslots/%d/priority", *(const int *)context);
+    assert_int_equal(json_object_get_int(luks_member(metadata, path)), 2);
+}
+
+static void priority_is_carried_over(void **state)
+{
+    cleanup(secret_free) struct secret other = { 0 };
+    struct error error;
+    int slot;
+
+    (void)state;
+    assert_int_equal(secret_copy(&other, "another passphrase", 18, &error), 0);
+    assert_int_equal(volume_keyslot_add(volume, &key, &other, &slot, &error), 0);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, slot, &error), 0);
+    luks_set(file.path, "keyslots/0/priority", "2");
+    volume_close(&volume);
+    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, slot, &error), 0);
+    luks_edit(file.path, check_priority, &(int){ slot });
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, 7, &error), ERROR_METADATA);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 7, 0, &error), ERROR_METADATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keyslot_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(json_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(unbound_key_is_not_the_volume_key, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(priority_is_carried_over, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
     };
 
