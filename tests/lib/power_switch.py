@@ -29,10 +29,12 @@ def _listen_on_two_ports() -> tuple:
 
 
 class PowerSwitch:
-    """A relay between a program and a TPM that cuts the TPM's power at the first command of a name."""
+    """A relay between a program and a TPM that cuts the TPM's power at the n-th command of a name, or of any name."""
 
-    def __init__(self, tpm, name: str, executed: bool):
-        (self._code,) = [code for code, each in NAMES.items() if each == name]
+    def __init__(self, tpm, name: str | None, executed: bool, number: int = 1):
+        self._codes = [code for code, each in NAMES.items() if each == name]
+        assert name is None or self._codes
+        self._left = number
         self._tpm = tpm
         self._executed = executed
         self._commands, self._control = _listen_on_two_ports()
@@ -84,7 +86,7 @@ class PowerSwitch:
             for each in (source, peer):
                 del self._peers[each]
                 each.close()
-        elif source in self._from_program and int.from_bytes(data[6:10], "big") == self._code:
+        elif source in self._from_program and self._is_the_one(int.from_bytes(data[6:10], "big")):
             if self._executed:
                 peer.sendall(data)
                 peer.recv(8192)
@@ -92,3 +94,8 @@ class PowerSwitch:
             self.has_cut = True
         else:
             peer.sendall(data)
+
+    def _is_the_one(self, code) -> bool:
+        """Whether this command ends it."""
+        self._left -= not self._codes or code in self._codes
+        return self._left == 0 and (not self._codes or code in self._codes)
