@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/protector-words.h"
 #include "cli/secrets.h"
 
 #include <string.h>
@@ -123,7 +124,7 @@ static int volume_to_json(const struct change_pin_volume *volume, struct json_ob
     if (!r)
         r = json_add(object, "protector", json_object_new_string(volume->sealing.protector.id), error);
     if (!r)
-        r = json_add(object, "keyslot", json_object_new_int(volume->sealing.protector.keyslot), error);
+        r = protector_add_keyslot(object, &volume->sealing.protector, error);
     return r;
 }
 
@@ -133,9 +134,13 @@ static int print_result(const struct call *call, const struct change_pin *change
     struct json_object *list;
     int r;
 
-    for (size_t i = 0; i < change->count && !call_flag(call, "json"); i++)
-        printf("%s has the new PIN: protector %s in keyslot %d\n", change->volumes[i].pin->name,
-               change->volumes[i].sealing.protector.id, change->volumes[i].sealing.protector.keyslot);
+    for (size_t i = 0; i < change->count && !call_flag(call, "json"); i++) {
+        const struct protector *protector = &change->volumes[i].sealing.protector;
+        char place[PROTECTOR_PLACE_TEXT];
+
+        protector_place(protector, place);
+        printf("%s has the new PIN: protector %s (%s)\n", change->volumes[i].pin->name, protector->id, place);
+    }
     if (!call_flag(call, "json"))
         return 0;
     result = json_object_new_object();

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/protector-words.h"
 
 static int add_text(struct json_object *object, const char *key, const char *text, struct error *error)
 {
@@ -47,13 +48,13 @@ static int add_protector(struct json_object *list, const struct protector *prote
     if (!r)
         r = add_text(object, "kind", protector_kind_name(protector->kind), error);
     if (!r)
+        r = add_text(object, "payload", protector_payload_name(protector->payload), error);
+    if (!r)
         r = add_text(object, "label", protector->label, error);
     if (!r)
         r = add_text(object, "created", protector->created, error);
-    if (!r && protector->keyslot < 0)
-        r = json_object_object_add(object, "keyslot", NULL) < 0 ? error_no_memory(error) : 0;
-    else if (!r)
-        r = add_number(object, "keyslot", protector->keyslot, error);
+    if (!r)
+        r = protector_add_keyslot(object, protector, error);
     if (!r)
         r = add_number(object, "token", protector->token, error);
     return r;

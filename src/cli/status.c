@@ -1,5 +1,6 @@
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/protector-words.h"
 #include "cli/status-json.h"
 
 #include <stdio.h>
@@ -38,9 +39,11 @@ static void print_volume(const struct status_volume *volume)
     printf("  state          %s\n", status_state_name(volume->state));
     for (size_t i = 0; i < volume->protectors.count; i++) {
         const struct protector *protector = &volume->protectors.items[i];
+        char place[PROTECTOR_PLACE_TEXT];
 
-        printf("  protector      %s  %-8s  keyslot %d  %s%s%s\n", protector->id, protector_kind_name(protector->kind),
-               protector->keyslot, protector->created, protector->label[0] ? "  " : "", protector->label);
+        protector_place(protector, place);
+        printf("  protector      %s  %-8s  %s  %s%s%s\n", protector->id, protector_kind_name(protector->kind), place,
+               protector->created, protector->label[0] ? "  " : "", protector->label);
     }
     if (volume->other_keyslots) {
         printf("  other keyslots ");

@@ -94,6 +94,15 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
     return 0;
 }
 
+int volume_key_check(struct volume *volume, const struct secret *key, struct error *error)
+{
+    if (key->size == 0 || key->size > VOLUME_MAX_KEY_BYTES)
+        return error_set(error, ERROR_METADATA, "\"%s\": a volume key of %zu bytes", volume->path, key->size);
+    if (crypt_volume_key_verify(volume_device(volume), (const char *)key->bytes, key->size) < 0)
+        return error_set(error, ERROR_METADATA, "\"%s\": the key is not the volume's", volume->path);
+    return 0;
+}
+
 static int find_free(struct volume *volume, uint32_t mask, int *ret, struct error *error)
 {
     for (int i = 0; i < VOLUME_MAX_KEYSLOTS; i++)

@@ -4,6 +4,7 @@
 #include "protect/approve.h"
 #include "protect/keys.h"
 #include "protect/leftover.h"
+#include "protect/payload.h"
 #include "protect/provision.h"
 
 #include <string.h>
@@ -178,21 +179,13 @@ static int open_by_keys(struct change_pin *change, struct change_pin_volume *vol
 {
     cleanup(unseal_free) struct unseal unseal = { 0 };
     cleanup(secret_free) struct secret sealed = { 0 };
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     struct authority_signer signer = authority_signer(change->state.authority);
     int r = prepare(change, volume, &signer, &unseal, error);
 
     r = r ?: unseal_finish(&unseal, auth, &sealed, error);
-    r = r ?: keys_passphrase(&sealed, mix, volume->old.id, &passphrase, error);
-    if (r)
-        return r;
-    if (volume->old.keyslot < 0)
-        return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", volume->old.token);
-    r = volume_keyslot_open(volume->volume, volume->old.keyslot, &passphrase, &volume->key, NULL, error);
-    if (r == ERROR_WRONG_PIN)
-        r = error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
-                      volume->old.keyslot);
-    return r;
+    r = r ?: payload_unwrap(&volume->old, &sealed, mix, &opener, error);
+    return r ?: payload_check(volume->volume, &volume->old, &opener, &volume->key, error);
 }
 
 static bool share_pin(const struct change_pin_volume *a, const struct change_pin_volume *b)
@@ -282,6 +275,15 @@ int change_pin_by_pin(struct change_pin *change, const struct secret *pin, struc
     return settle_all(change, error);
 }
 
+/* Who has forgotten a PIN has tried some. The new object could not be proven while the TPM refuses PINs. */
+static int end_lockout(struct change_pin *change, struct error *error)
+{
+    struct tpm_state now;
+    int r = tpm_state_read(change->request.tpm, &now, error);
+
+    return r || !now.in_lockout ? r : provision_forgive(change->request.tpm, &change->state, error);
+}
+
 int change_pin_by_passphrase(struct change_pin *change, const struct secret *passphrase, struct error *error)
 {
     struct change_pin_volume *volume = &change->volumes[0];
@@ -292,7 +294,8 @@ int change_pin_by_passphrase(struct change_pin *change, const struct secret *pas
     /* the old protector's own: it goes with the protector */
     if (volume->keep == volume->old.keyslot)
         volume->keep = -1;
-    return settle_all(change, error);
+    r = end_lockout(change, error);
+    return r ?: settle_all(change, error);
 }
 
 /* ---- the change ---- */
@@ -330,6 +333,7 @@ static int seal_all(struct change_pin *change, const struct secret *pin, struct 
 
         *sealing = (struct sealing){ change->request.tpm, &change->state, &volume->volume, &volume->key };
         r = sealing_describe(sealing, PROTECTOR_TPM2_PIN, volume->old.label, error);
+        sealing->protector.payload = volume->old.payload;
         sealing->protector.kdf = kdf;
         r = r ?: sealing_seal(sealing, pin, error);
         r = r ?: sealing_announce(sealing, error);
@@ -356,7 +360,7 @@ static int install_all(struct change_pin *change, struct error *error)
         struct change_pin_volume *volume = &change->volumes[i];
 
         r = sealing_install(&volume->sealing, error);
-        if (!r && volume->old.keyslot >= 0)
+        if (!r && volume->old.keyslot >= 0 && volume->old.payload == PAYLOAD_KEYSLOT)
             r = volume_keyslot_copy_priority(volume->volume, volume->old.keyslot, volume->sealing.protector.keyslot,
                                              error);
         r = r ?: leftover_announce_end(volume->volume, &volume->old, error);

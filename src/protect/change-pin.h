@@ -7,8 +7,9 @@
  * change_pin_finish() changes. Each step is taken on all volumes before the next one:
  *
  *   seal, bootseal-pending token of the new protector - approval with old and new objects - unseal by authority and
- *   PIN, keyslot, opened - bootseal-pending token of the old protector - the new bootseal token in the place of the old
- *   one: the commit point, volume by volume - approval without the old objects - old keyslot and pending tokens dropped
+ *   PIN, keyslot if the payload is one, opened - bootseal-pending token of the old protector - the new bootseal token
+ * in the place of the old one: the commit point, volume by volume - approval without the old objects - old keyslot and
+ * pending tokens dropped
  *
  * A power cut leaves each volume with one PIN, the old or the new one; what is left beside it, the next
  * change_pin_by_pin() or change_pin_by_passphrase() clears away.
@@ -55,7 +56,7 @@ int change_pin_begin(struct change_pin *ret, const struct change_pin_request *re
  */
 int change_pin_by_pin(struct change_pin *change, const struct secret *pin, struct error *error);
 
-/* Any passphrase of the volume, a recovery key in its canonical form included. */
+/* Any passphrase of the volume, a recovery key in its canonical form included. It ends a lockout. */
 int change_pin_by_passphrase(struct change_pin *change, const struct secret *passphrase, struct error *error);
 
 /* All or nothing until the commit point of the first volume. A failure after that tells which volumes have which PIN;

@@ -26,6 +26,7 @@ static int seal(const struct enroll *enroll, struct sealing *sealing, const stru
     enum protector_kind kind = request->no_pin ? PROTECTOR_TPM2 : PROTECTOR_TPM2_PIN;
     int r = sealing_describe(sealing, kind, request->label, error);
 
+    sealing->protector.payload = request->payload;
     if (!r && pin)
         r = sealing_choose_kdf(request->tpm, sealing->state, other_volumes(enroll), &request->document.kdf, pin,
                                &sealing->protector.kdf, error);

@@ -36,7 +36,7 @@ static int write_pending(struct volume *volume, const struct protector *protecto
 int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error)
 {
     int keyslot = -1;
-    int r = first_free_keyslot(volume, &keyslot, error);
+    int r = protector->payload == PAYLOAD_KEYSLOT ? first_free_keyslot(volume, &keyslot, error) : 0;
 
     return r ? r : write_pending(volume, protector, keyslot, error);
 }
@@ -73,7 +73,9 @@ static bool is_in_force(const struct json_view *token, const struct protector_li
            !is_listed(list, &name);
 }
 
-static int clear_keyslot(struct volume *volume, const struct json_view *token, uint32_t named, struct error *error)
+/* The keyslot that goes with a pending token, or -1. */
+static int find_keyslot(struct volume *volume, const struct json_view *token, uint32_t named, int *ret,
+                        struct error *error)
 {
     int64_t planned = -1;
     bool ours = false; /* someone may have given the keyslot to a passphrase since */
@@ -84,7 +86,16 @@ static int clear_keyslot(struct volume *volume, const struct json_view *token, u
         r = json_get_integer(token, PLANNED, 0, VOLUME_MAX_KEYSLOTS - 1, &planned, error);
     if (!r && planned >= 0 && used & (1u << planned) && !(named & (1u << planned)))
         r = volume_keyslot_is_minimal(volume, (int)planned, &ours, error);
-    return r || !ours ? r : volume_keyslot_remove(volume, (int)planned, error);
+    *ret = ours ? (int)planned : -1;
+    return r;
+}
+
+static int clear_keyslot(struct volume *volume, const struct json_view *token, uint32_t named, struct error *error)
+{
+    int keyslot;
+    int r = find_keyslot(volume, token, named, &keyslot, error);
+
+    return r || keyslot < 0 ? r : volume_keyslot_remove(volume, keyslot, error);
 }
 
 static uint32_t named_keyslots(const struct protector_list *list)
@@ -123,6 +134,28 @@ int leftover_clear_dead(struct volume *volume, int keep, const struct approval *
 int leftover_clear(struct volume *volume, int keep, struct error *error)
 {
     return leftover_clear_dead(volume, keep, NULL, error);
+}
+
+int leftover_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error)
+{
+    cleanup(protector_list_free) struct protector_list protectors = { 0 };
+    struct token_list list;
+    int keyslot, r = volume_tokens(volume, TOKEN_TYPE_PENDING, &list, error);
+
+    *ret_mask = 0;
+    if (!r)
+        r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &protectors, error);
+    for (size_t i = 0; !r && i < list.count; i++) {
+        cleanup(json_free) struct json_object *token = NULL;
+        struct json_view view;
+
+        r = volume_token_read(volume, list.numbers[i], &token, &view, error);
+        if (!r)
+            r = find_keyslot(volume, &view, named_keyslots(&protectors), &keyslot, error);
+        if (!r && keyslot >= 0)
+            *ret_mask |= 1u << keyslot;
+    }
+    return r;
 }
 
 int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,

@@ -8,8 +8,8 @@
 #include "luks/token.h"
 #include "policy/approval.h"
 
-/* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot".
- */
+/* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot"
+ * if it will have one. */
 int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error);
 
 /* The same for a protector whose token is about to be replaced, with its own keyslot: what will be left of it. */
@@ -25,6 +25,9 @@ int leftover_clear(struct volume *volume, int keep, struct error *error);
 /* The same, but a pending token whose object is still in the approval, and is no protector's, stays: nothing else tells
  * that the object is to be withdrawn. */
 int leftover_clear_dead(struct volume *volume, int keep, const struct approval *approval, struct error *error);
+
+/* The keyslots that leftover_clear() would remove, as a mask: no way in. */
+int leftover_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
 
 /* The Names of the objects that pending tokens hold and no protector's token does: dead weight in an approval. */
 int leftover_objects(struct volume *volume, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,

@@ -5,6 +5,7 @@
 #include "protect/approve.h"
 #include "protect/keys.h"
 #include "protect/leftover.h"
+#include "protect/payload.h"
 #include "protect/provision.h"
 #include "protect/target.h"
 #include "tpm/sealed.h"
@@ -55,7 +56,7 @@ static int opens_other(struct tpm *tpm, const struct state *state, const struct 
     cleanup(target_free) struct target target = { 0 };
     cleanup(secret_free) struct secret auth = { 0 };
     cleanup(secret_free) struct secret mix = { 0 };
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     struct authority_signer signer = authority_signer(state->authority);
     int r = target_open(&target, &state->pins, pin, error);
 
@@ -65,7 +66,7 @@ static int opens_other(struct tpm *tpm, const struct state *state, const struct 
     if (!r)
         r = keys_stretch(secret_pin, &target.protector->kdf, &auth, &mix, error);
     if (!r)
-        r = target_passphrase(&target, &auth, &mix, &passphrase, error);
+        r = target_unseal(&target, &auth, &mix, &opener, error);
     if (!r)
         *ret = target.protector->kdf;
     return r;
@@ -103,6 +104,13 @@ static int object_policy(const struct sealing *sealing, struct digest *ret, stru
     return r || sealing->protector.kind == PROTECTOR_TPM2 ? r : policy_digest_auth_value(ret, error);
 }
 
+static int choose_secret(struct sealing *sealing, struct error *error)
+{
+    if (sealing->protector.payload == PAYLOAD_VOLUME_KEY)
+        return keys_wrap_volume_key(sealing->key, &sealing->mix, sealing->protector.id, &sealing->sealed, error);
+    return secret_random(&sealing->sealed, KEYS_SEALED_BYTES, error);
+}
+
 int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error *error)
 {
     struct protector *protector = &sealing->protector;
@@ -110,7 +118,7 @@ int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error
     int r = pin ? keys_stretch(pin, &protector->kdf, &sealing->auth, &sealing->mix, error) : 0;
 
     if (!r)
-        r = secret_random(&sealing->sealed, KEYS_SEALED_BYTES, error);
+        r = choose_secret(sealing, error);
     if (!r)
         r = object_policy(sealing, &policy, error);
     return r ? r
@@ -159,19 +167,20 @@ static int prove_unseal(const struct sealing *sealing, struct error *error)
     return r ? error_prefix(error, "the new protector does not unseal") : 0;
 }
 
-static int add_keyslot(struct sealing *sealing, struct error *error)
+/* What was sealed leads to the volume key, by a new keyslot if the payload wants one. */
+static int prove_opening(struct sealing *sealing, struct error *error)
 {
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     cleanup(secret_free) struct secret key = { 0 };
     struct protector *protector = &sealing->protector;
-    int r = keys_passphrase(&sealing->sealed, &sealing->mix, protector->id, &passphrase, error);
+    int r = payload_unwrap(protector, &sealing->sealed, &sealing->mix, &opener, error);
 
+    if (!r && protector->payload == PAYLOAD_KEYSLOT)
+        r = volume_keyslot_add(*sealing->volume, sealing->key, &opener, &protector->keyslot, error);
     if (!r)
-        r = volume_keyslot_add(*sealing->volume, sealing->key, &passphrase, &protector->keyslot, error);
-    if (!r)
-        r = volume_keyslot_open(*sealing->volume, protector->keyslot, &passphrase, &key, NULL, error);
+        r = payload_check(*sealing->volume, protector, &opener, &key, error);
     if (!r && !secret_equal(&key, sealing->key))
-        r = error_set(error, ERROR_FAILED, "the new keyslot gives another volume key");
+        r = error_set(error, ERROR_FAILED, "the new protector gives another volume key");
     return r;
 }
 
@@ -179,7 +188,7 @@ int sealing_install(struct sealing *sealing, struct error *error)
 {
     int r = prove_unseal(sealing, error);
 
-    return r ? r : add_keyslot(sealing, error);
+    return r ? r : prove_opening(sealing, error);
 }
 
 int sealing_write_token(struct sealing *sealing, int number, struct error *error)

@@ -6,7 +6,8 @@
  *   sealing_seal()         the object, by TPM2_Create; nothing is changed yet
  *   sealing_announce()     the bootseal-pending token: it names what a power cut leaves behind from here on
  *   sealing_add_object()   into a draft of the approval, beside the old ones; then approve_switch(), approve_reopen()
- *   sealing_install()      unsealed by authority and PIN; keyslot added, and opened with the result
+ *   sealing_install()      unsealed by authority and PIN; keyslot added (but for the payload volume-key), and opened
+ *                          with the result
  *   sealing_write_token()  the bootseal token: from here on the protector is there
  *
  * A header's bootseal tokens are the truth at each moment. What its pending tokens hold beside them is a change that
@@ -22,10 +23,10 @@ struct sealing {
     struct state *state;        /* opened for changing, and settled */
     struct volume **volume;     /* the caller's, who opens it anew after a switch of the approval */
     const struct secret *key;   /* the volume key */
-    struct protector protector; /* .kdf is the caller's to set when there is a PIN */
+    struct protector protector; /* .payload, and .kdf when there is a PIN, are the caller's to set */
     struct secret auth;         /* A; empty without a PIN */
     struct secret mix;          /* B; empty without a PIN */
-    struct secret sealed;       /* S */
+    struct secret sealed;       /* S, or the volume key in its frame */
 };
 
 /* Starts a protector with a new ID. `label` may be NULL. */
@@ -45,7 +46,7 @@ int sealing_announce(struct sealing *sealing, struct error *error);
 
 int sealing_add_object(const struct sealing *sealing, struct approval *draft, struct error *error);
 
-/* The TPM must give back what it was given, and the keyslot the volume key. */
+/* The TPM must give back what it was given, and that must lead to the volume key. */
 int sealing_install(struct sealing *sealing, struct error *error);
 
 /* In the place of the token `number`, whose keys that nobody here knows are kept, or with -1 in a free one. */

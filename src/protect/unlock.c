@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "protect/keys.h"
+#include "protect/payload.h"
 #include "tpm/approval-index.h"
 
 #include <string.h>
@@ -60,31 +61,27 @@ int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, 
     return r ? r : prepare(ret, tpm, error);
 }
 
-int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error)
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_opener, struct error *error)
 {
     cleanup(secret_free) struct secret auth = { 0 };
     cleanup(secret_free) struct secret mix = { 0 };
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     struct target *target = &unlock->target;
     int r = pin ? keys_stretch(pin, &target->protector->kdf, &auth, &mix, error) : 0;
 
     if (!r)
-        r = target_passphrase(target, pin ? &auth : NULL, pin ? &mix : NULL, &passphrase, error);
-    if (r)
-        return r;
-    r = volume_keyslot_open(target->volume, target->protector->keyslot, &passphrase, NULL, NULL, error);
-    if (r == ERROR_WRONG_PIN)
-        return error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
-                         target->protector->keyslot);
+        r = target_unseal(target, pin ? &auth : NULL, pin ? &mix : NULL, &opener, error);
     if (!r)
-        *ret_passphrase = secret_take(&passphrase);
+        r = payload_check(target->volume, target->protector, &opener, NULL, error);
+    if (!r)
+        *ret_opener = secret_take(&opener);
     return r;
 }
 
-int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error)
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *opener, struct error *error)
 {
-    return volume_activate(unlock->target.volume, name ? name : unlock->pin.name, unlock->target.protector->keyslot,
-                           passphrase, &(struct volume_options){ 0 }, error);
+    return payload_activate(unlock->target.volume, unlock->target.protector, name ? name : unlock->pin.name, opener,
+                            &(struct volume_options){ 0 }, error);
 }
 
 void unlock_end(struct unlock *unlock)

@@ -20,10 +20,10 @@ struct unlock {
 int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, const char *device,
                  struct error *error);
 
-/* One try; `pin` is NULL for a protector without one. The passphrase is proven to open the keyslot. */
-int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error);
+/* One try; `pin` is NULL for a protector without one. The opener (payload.h) is proven to open the volume. */
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_opener, struct error *error);
 
 /* Makes /dev/mapper/NAME; `name` NULL: the pinned name. */
-int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error);
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *opener, struct error *error);
 
 void unlock_end(struct unlock *unlock);

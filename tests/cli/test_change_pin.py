@@ -47,8 +47,8 @@ def test_text(bench, enrolled):
     result = bench.change_pin(enrolled)
     token = enrolled.token()
     assert result.rc == 0 and result.stderr == ""
-    assert result.stdout == (f"{enrolled.name} has the new PIN: protector {token['id']} in keyslot "
-                             f"{token['keyslots'][0]}\n")
+    assert result.stdout == (f"{enrolled.name} has the new PIN: protector {token['id']} (keyslot "
+                             f"{token['keyslots'][0]})\n")
 
 
 def test_opens_at_boot(bench, enrolled):
@@ -117,6 +117,10 @@ def test_lockout(bench, volume):
     refused = bench.change_pin(volume)
     assert refused.rc == 5 and "refuses PINs" in refused.stderr
     assert bench.on_terminal(bench.arguments("change-pin", volume), prompt=OLD_PROMPT).rc == 5
+    assert bench.change_pin(volume, key="not the passphrase").rc == 4
+    assert bench.unlock(volume).rc == 5
+    assert bench.change_pin(volume, key=PASSPHRASE).rc == 0
+    assert_changed(bench, volume)
 
 
 def test_forgotten(bench, enrolled):

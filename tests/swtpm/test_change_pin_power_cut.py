@@ -131,6 +131,30 @@ def test_threat_16_two_volumes(bench, enrolled, number):
     assert len(bench.unlock_all(THIRD_PIN).prompts) == 1
 
 
+def test_threat_16_removed_after_a_cut(bench, enrolled):
+    """The old object is still in force, and its keyslot there: both go with the protector."""
+    second = bench.volume()
+    bench.enroll(second, pin=THIRD_PIN)
+    old = enrolled.header()
+    cut_at_command(bench, change_arguments(bench, enrolled), 2, False, "NV_Write")
+    assert len(enrolled.keyslots()) == 3
+    assert bench.bootseal("remove", enrolled).rc == 0
+    assert enrolled.metadata()["tokens"] == {} and enrolled.keyslots() == {0}
+    assert len(second.token("bootseal-approval")["objects"]) == 1
+    assert bench.unlock(second, pin=THIRD_PIN).rc == 0
+    assert bench.bootseal("enroll", *bench.enroll_options, enrolled, pin=PIN, key=PASSPHRASE).rc == 0
+    enrolled.put_header(old)
+    assert bench.unlock(enrolled).rc == 9
+
+
+def test_threat_23_leftover_is_no_way_in(bench, enrolled):
+    """The keyslot of the old PIN does not count as the last way in."""
+    cut_at_command(bench, change_arguments(bench, enrolled), 2, False, "NV_Write")
+    enrolled.remove_passphrase()
+    assert bench.bootseal("remove", enrolled).rc == 10
+    assert bench.unlock(enrolled, pin=NEW_PIN).rc == 0
+
+
 def test_threat_16_a_cut_within_the_clearing(bench, enrolled):
     """The old object is still in force when the second run is cut too: it is withdrawn in the third."""
     cut_at_command(bench, change_arguments(bench, enrolled), 2, False, "NV_Write")

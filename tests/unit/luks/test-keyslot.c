@@ -274,6 +274,26 @@ static void another_writer_is_noticed(void **state)
     assert_int_equal(slot, 2);
 }
 
+static void volume_key_is_known(void **state)
+{
+    cleanup(secret_free) struct secret other = { 0 }, longer = { 0 };
+    struct error error;
+
+    (void)state;
+    assert_int_equal(volume_key_check(volume, &key, &error), 0);
+    assert_int_equal(volume_keyslot_remove(volume, 0, &error), 0);
+    assert_int_equal(volume_key_check(volume, &key, &error), 0); /* by the digest, which needs no keyslot */
+    assert_int_equal(secret_new(&longer, VOLUME_MAX_KEY_BYTES + 1, &error), 0);
+    longer.size = longer.capacity;
+    assert_int_equal(volume_key_check(volume, &longer, &error), ERROR_METADATA);
+    assert_int_equal(volume_key_check(volume, &other, &error), ERROR_METADATA);
+    key.size--;
+    assert_int_equal(volume_key_check(volume, &key, &error), ERROR_METADATA);
+    key.size++;
+    key.bytes[0] ^= 1;
+    assert_int_equal(volume_key_check(volume, &key, &error), ERROR_METADATA);
+}
+
 static void check_priority(struct json_object *metadata, const void *context)
 {
     char path[32];
@@ -314,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keyslot_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(json_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(unbound_key_is_not_the_volume_key, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(volume_key_is_known, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(priority_is_carried_over, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
     };
