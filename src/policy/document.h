@@ -77,9 +77,9 @@ int policy_document_check_values(const struct policy_document *document, const s
                                  struct error *error);
 
 /*
- * The rules for a new PIN: length, characters, and that it is none of the first that anyone tries: the same piece again
- * and again; a sequence, each digit as far from the one before it (0 comes after 9), or letters in the order of their
- * codes; four to eight digits that begin or end with a year, 19xx or 20xx. ERROR_USAGE with the rule; never quotes the
- * PIN. It is bytes as they were typed: nothing is normalised.
+ * The rules for a new PIN: length, characters, and that it is none of the first that anyone tries: a piece of one to
+ * four bytes again and again; a sequence, each digit as far from the one before it (0 comes after 9), or letters in the
+ * order of their codes; four to eight digits that begin with a year, 19xx or 20xx, or end with one after numbers from 1
+ * to 31. ERROR_USAGE with the rule; never quotes the PIN. It is bytes as they were typed: nothing is normalised.
  */
 int policy_pin_check(const struct pin_rules *rules, const struct secret *pin, struct error *error);

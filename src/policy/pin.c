@@ -13,10 +13,12 @@ static bool is_control(uint8_t byte)
     return byte < 0x20 || byte == 0x7f;
 }
 
-/* 111111, 121212, 481481: a piece of it, again and again. */
+#define PIECE_MAX 4 /* bytes */
+
+/* 111111, 121212, 481481: a short piece of it, again and again. */
 static bool is_repeat(const struct secret *pin)
 {
-    for (size_t piece = 1; piece <= pin->size / 2; piece++)
+    for (size_t piece = 1; piece <= PIECE_MAX && piece <= pin->size / 2; piece++)
         if (pin->size % piece == 0 && memcmp(pin->bytes, pin->bytes + piece, pin->size - piece) == 0)
             return true;
     return false;
@@ -48,10 +50,24 @@ static bool is_year(const uint8_t digits[4])
     return memcmp(digits, "19", 2) == 0 || memcmp(digits, "20", 2) == 0;
 }
 
-/* 1987, 198712, 24121987: four to eight digits that begin or end with a year. */
+/* Nothing, or numbers from 1 to 31, of two digits but for the first. */
+static bool are_days(const uint8_t *digits, size_t size)
+{
+    for (size_t i = size; i > 0; i -= i > 1 ? 2 : 1) {
+        int number = (digits[i - 1] - '0') + (i > 1 ? 10 * (digits[i - 2] - '0') : 0);
+
+        if (number < 1 || number > 31)
+            return false;
+    }
+    return true;
+}
+
+/* 1987, 19871224; 121987, 24121987: a year, or what ends with one as dates do. */
 static bool is_date(const struct secret *pin)
 {
-    return pin->size >= 4 && pin->size <= 8 && (is_year(pin->bytes) || is_year(pin->bytes + pin->size - 4));
+    if (pin->size < 4 || pin->size > 8)
+        return false;
+    return is_year(pin->bytes) || (is_year(pin->bytes + pin->size - 4) && are_days(pin->bytes, pin->size - 4));
 }
 
 static int check_not_simple(const struct secret *pin, struct error *error)
@@ -66,7 +82,7 @@ static int check_not_simple(const struct secret *pin, struct error *error)
     else if (is_sequence(pin, digits))
         what = "it is a sequence";
     else if (digits && is_date(pin))
-        what = "it begins or ends with a year";
+        what = "it is a date, or begins with a year";
     if (!what)
         return 0;
     error_set(error, ERROR_USAGE, "the PIN is among the first that are guessed: %s", what);

@@ -62,7 +62,8 @@ static void first_guesses_are_refused(void **state)
     static const char *const repeats[] = { "111111", "0000", "121212", "1212", "481481", "48154815" };
     static const char *const sequences[] = { "123456", "654321", "567890", "890123",         "210987",
                                              "0123",   "135791", "246802", "012345678901234" };
-    static const char *const years[] = { "1987", "2031", "198712", "061987", "24121987", "19871224", "2024061" };
+    static const char *const years[] = { "1987",     "2031",    "198712", "061987", "24121987",
+                                         "19871224", "2024061", "198799", "71987",  "1061987" };
 
     (void)state;
     for (size_t i = 0; i < array_size(repeats); i++) {
@@ -86,8 +87,9 @@ static void first_guesses_are_refused(void **state)
 /* One step away from each of those. */
 static void others_are_not_refused(void **state)
 {
-    static const char *const good[] = { "112111", "1213",   "123457", "123465", "1876",     "2187",
-                                        "9871",   "481482", "819874", "730914", "41987206", "198712241" };
+    static const char *const good[] = { "112111", "1213",   "123457", "123465",   "1876",     "2187",
+                                        "9871",   "481482", "819874", "730914",   "41987206", "198712241",
+                                        "531970", "321987", "001987", "32011987", "01002024", "53197086425319708642" };
 
     (void)state;
     for (size_t i = 0; i < array_size(good); i++)
