@@ -382,12 +382,16 @@ static int replace_tokens(struct change_pin *change, struct error *error)
 /* What each header's token says holds: this takes a change back, or completes it. The error to tell is another one. */
 static void clear_away(struct change_pin *change)
 {
+    struct state *state = &change->state;
     struct error ignored;
 
-    for (size_t i = 0; i < change->count && !change->state.has_next; i++)
+    /* a switch that failed half way: the TPM knows which list is in force */
+    if (state->has_next && approve_settle(change->request.tpm, state, false, &ignored))
+        return;
+    for (size_t i = 0; i < change->count; i++)
         if (change->volumes[i].volume)
-            (void)sealing_settle(change->request.tpm, &change->state, &change->volumes[i].volume,
-                                 change->volumes[i].keep, &ignored);
+            (void)sealing_settle(change->request.tpm, state, &change->volumes[i].volume, change->volumes[i].keep,
+                                 &ignored);
 }
 
 static bool name_volumes(const struct change_pin *change, bool changed, char ret[NAMES_TEXT])

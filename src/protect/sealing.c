@@ -223,12 +223,15 @@ static size_t count_in_force(const struct approval *approval, const struct objec
     return in_force;
 }
 
+/* Whatever can go before the list is changed goes first: it is room in the header for the change. */
 int sealing_settle(struct tpm *tpm, struct state *state, struct volume **volume, int keep, struct error *error)
 {
     struct object_name names[VOLUME_MAX_TOKENS];
     size_t count;
     int r = approve_reopen(state, volume, error);
 
+    if (!r)
+        r = leftover_clear_dead(*volume, keep, &state->approval, error);
     if (!r)
         r = leftover_objects(*volume, names, &count, error);
     if (!r && count_in_force(&state->approval, names, count) < state->approval.object_count)

@@ -59,8 +59,8 @@ int sealing_prepare_unseal(struct tpm *tpm, const struct state *state, const str
                            const struct authority_signer *authority, struct unseal *ret, struct error *error);
 
 /*
- * Ends what pending tokens of the volume hold and no bootseal token does: the objects are withdrawn from the approval
- * (unless nothing would be left of it), then the keyslots go (but never `keep`, see leftover_clear()), then the tokens.
- * The volume is opened anew before and after that; when this fails, *volume is NULL.
+ * Ends what pending tokens of the volume hold and no bootseal token does: the keyslots go (but never `keep`, see
+ * leftover_clear()), the objects are withdrawn from the approval (unless nothing would be left of it), then the tokens
+ * go. The volume is opened anew before and after that; when this fails, *volume is NULL.
  */
 int sealing_settle(struct tpm *tpm, struct state *state, struct volume **volume, int keep, struct error *error);

@@ -1,5 +1,6 @@
 """bootseal change-pin: the new PIN opens, the old one does not; by the old PIN or by a passphrase."""
 
+import json
 import os
 import threading
 
@@ -322,3 +323,20 @@ def test_no_room(bench, enrolled):
     assert enrolled.keyslots() == keyslots and enrolled.tokens("bootseal-pending") == {}
     assert enrolled.token("bootseal-approval")["objects"] == objects
     assert bench.unlock(enrolled).rc == 0
+
+
+@pytest.mark.parametrize("room", range(300, 6001, 300))
+def test_little_room_for_tokens(bench, enrolled, room):
+    """Wherever the header's area for JSON is full, either all is done or nothing is left of it."""
+    bench.cap()  # the authority's way, so that the approval is what it will be
+    area = int(enrolled.metadata()["config"]["json_size"])
+    used = len(json.dumps(enrolled.metadata(), separators=(",", ":")))
+    enrolled.put_token({"type": "filler", "keyslots": [], "text": "x" * (area - used - room)}, 30)
+    result = bench.change_pin(enrolled)
+    if result.rc == 0:
+        assert_changed(bench, enrolled)
+    else:
+        assert result.rc == 10 and "the PIN is as it was" in result.stderr, result
+        assert_unchanged(bench, enrolled)
+        assert len(enrolled.token("bootseal-approval")["objects"]) == 1
+    assert result.rc == (10 if room <= 900 else 0) or 900 < room < 5000
