@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/protector-words.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
 #include "protect/initramfs.h"
@@ -24,6 +25,7 @@ static const struct option_row options[] = {
     { "pin-file", "FILE|-", "the new PIN" },
     { "unlock-key-file", "FILE|-", "an existing passphrase or key of the volume" },
     { "no-pin", NULL, "no PIN: whoever switches the machine on has the data" },
+    { "payload", "keyslot|volume-key", "what the TPM keeps: the secret of a new keyslot (default), or the volume key" },
     { "current-values", NULL, "without a record of the initramfs, take the PCRs as they are now" },
     { "no-initramfs", NULL, "do not rebuild the initramfs: pins get into it later" },
     { "no-recovery-key", NULL, "make no recovery key" },
@@ -55,6 +57,16 @@ static int read_policy(const struct call *call, struct policy_document *ret, str
     if (!r && bank && !ret->bank)
         r = error_set(error, ERROR_USAGE, "--bank: \"%s\" is not sha256, sha384 or sha512", bank);
     return r ? r : policy_document_check(ret, "the policy with --pcrs and --bank", error);
+}
+
+static int read_payload(const struct call *call, enum protector_payload *ret, struct error *error)
+{
+    const char *name = call_option(call, "payload");
+
+    *ret = PAYLOAD_KEYSLOT;
+    if (name && !protector_payload_from_name(name, ret))
+        return error_set(error, ERROR_USAGE, "--payload: \"%s\" is neither keyslot nor volume-key", name);
+    return 0;
 }
 
 static int check_stdin_once(const struct call *call, struct error *error)
@@ -106,9 +118,11 @@ static int finish(const struct call *call, struct enroll *enroll, struct error *
 static void print_text(const struct enroll *enroll)
 {
     const struct protector *protector = &enroll->protector;
+    char place[PROTECTOR_PLACE_TEXT];
 
-    printf("protector %s (%s) in keyslot %d of %s\n", protector->id, protector_kind_name(protector->kind),
-           protector->keyslot, volume_path(enroll->volume));
+    protector_place(protector, place);
+    printf("protector %s (%s, %s) of %s\n", protector->id, protector_kind_name(protector->kind), place,
+           volume_path(enroll->volume));
 }
 
 static int new_result(const struct enroll *enroll, struct json_object **ret, struct error *error)
@@ -119,7 +133,8 @@ static int new_result(const struct enroll *enroll, struct json_object **ret, str
 
     r = r ?: json_add(result, "protector", json_object_new_string(protector->id), error);
     r = r ?: json_add(result, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
-    r = r ?: json_add(result, "keyslot", json_object_new_int(protector->keyslot), error);
+    r = r ?: json_add(result, "payload", json_object_new_string(protector_payload_name(protector->payload)), error);
+    r = r ?: protector_add_keyslot(result, protector, error);
     r = r ?: json_add(result, "volume", json_object_new_string(enroll->pin.uuid), error);
     r = r ?: json_add(result, "name", json_object_new_string(enroll->pin.name), error);
     if (!r && json_object_object_add(result, "recovery_key", NULL) < 0)
@@ -262,6 +277,7 @@ static int run(struct call *call, struct error *error)
     };
     int r = read_policy(call, &request.document, error);
 
+    r = r ?: read_payload(call, &request.payload, error);
     r = r ?: check_stdin_once(call, error);
     r = r ?: check_recovery_options(call, error);
     r = r ?: call_open_tpm(call, &tpm, error);

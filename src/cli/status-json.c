@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/protector-words.h"
 
 #include <time.h>
 
@@ -66,15 +67,15 @@ static int add_protector(struct json_object *list, const struct protector *prote
     if (!r)
         r = add_text(object, "kind", protector_kind_name(protector->kind), error);
     if (!r)
+        r = add_text(object, "payload", protector_payload_name(protector->payload), error);
+    if (!r)
         r = add_text(object, "label", protector->label, error);
     if (!r)
         r = add_text(object, "created", protector->created, error);
     if (!r)
-        r = add_text(object, "payload", "keyslot", error);
-    if (!r && protector->keyslot < 0)
-        r = add_null(object, "keyslot", error);
-    else if (!r)
-        r = add_number(object, "keyslot", protector->keyslot, error);
+        r = add_text(object, "payload", protector_payload_name(protector->payload), error);
+    if (!r)
+        r = protector_add_keyslot(object, protector, error);
     if (!r)
         r = add_number(object, "token", protector->token, error);
     return r;

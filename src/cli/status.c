@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/paint.h"
+#include "cli/protector-words.h"
 #include "cli/status-json.h"
 
 #include <stdio.h>
@@ -43,9 +44,11 @@ static void print_protectors(const struct status_volume *volume)
 {
     for (size_t i = 0; i < volume->protectors.count; i++) {
         const struct protector *protector = &volume->protectors.items[i];
+        char place[PROTECTOR_PLACE_TEXT];
 
-        printf("  protector      %s  %-8s  keyslot %d  %s%s%s\n", protector->id, protector_kind_name(protector->kind),
-               protector->keyslot, protector->created, protector->label[0] ? "  " : "", protector->label);
+        protector_place(protector, place);
+        printf("  protector      %s  %-8s  %s  %s%s%s\n", protector->id, protector_kind_name(protector->kind), place,
+               protector->created, protector->label[0] ? "  " : "", protector->label);
         if (protector->kind == PROTECTOR_TPM2) {
             printf("  %-14s ", "");
             print_painted(PAINT_WARNING, "no PIN: whoever switches the machine on has the data");

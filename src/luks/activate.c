@@ -65,6 +65,21 @@ int volume_activate(struct volume *volume, const char *name, int keyslot, const 
     return 0;
 }
 
+int volume_activate_by_key(struct volume *volume, const char *name, const struct secret *key,
+                           const struct volume_options *options, struct error *error)
+{
+    struct volume_facts facts;
+    int code, r = check_name(name, error);
+
+    r = r ?: volume_facts_read(volume, &facts, error);
+    r = r ?: volume_key_check(volume, key, error);
+    if (r)
+        return r;
+    code = crypt_activate_by_volume_key(volume_device(volume), name, (const char *)key->bytes, key->size,
+                                        flags_of(options));
+    return code < 0 ? volume_fail(volume, code, error, "cannot make \"/dev/mapper/%s\"", name) : 0;
+}
+
 int volume_set_data_device(struct volume *volume, const char *path, struct error *error)
 {
     int code = crypt_set_data_device(volume_device(volume), path);

@@ -94,6 +94,15 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
     return 0;
 }
 
+int volume_key_check(struct volume *volume, const struct secret *key, struct error *error)
+{
+    if (key->size == 0 || key->size > VOLUME_MAX_KEY_BYTES)
+        return error_set(error, ERROR_METADATA, "\"%s\": a volume key of %zu bytes", volume->path, key->size);
+    if (crypt_volume_key_verify(volume_device(volume), (const char *)key->bytes, key->size) < 0)
+        return error_set(error, ERROR_METADATA, "\"%s\": the key is not the volume's", volume->path);
+    return 0;
+}
+
 static int no_free_keyslot(const struct volume *volume, struct error *error)
 {
     error_set(error, ERROR_REFUSED, "\"%s\": all %d keyslots are in use", volume->path, VOLUME_MAX_KEYSLOTS);
@@ -196,5 +205,25 @@ int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, str
     if (code < 0)
         return volume_fail(volume, code, error, "cannot look at keyslot %d", keyslot);
     *ret = strcmp(pbkdf.type, minimal_kdf.type) == 0 && pbkdf.iterations == minimal_kdf.iterations;
+    return 0;
+}
+
+int volume_keyslot_copy_priority(struct volume *volume, int from, int to, struct error *error)
+{
+    crypt_keyslot_priority priority;
+    int code, r = check_in_use(volume, from, error);
+
+    r = r ?: check_in_use(volume, to, error);
+    if (r)
+        return r;
+    priority = crypt_keyslot_get_priority(volume_device(volume), from);
+    if (priority == crypt_keyslot_get_priority(volume->device, to))
+        return 0;
+    code = crypt_keyslot_set_priority(volume->device, to, priority);
+    if (code < 0) {
+        r = volume_fail(volume, code, error, "cannot set the priority of keyslot %d", to);
+        volume_reload(volume);
+        return r;
+    }
     return 0;
 }

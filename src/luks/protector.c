@@ -5,15 +5,30 @@
 
 #include <string.h>
 
-#define PAYLOAD_KEYSLOT "keyslot"
 #define KDF_TYPE "argon2id"
 #define KDF_MIN_KIB_PER_LANE 8 /* RFC 9106, 3.1 */
 
 static const char *const kind_names[] = { [PROTECTOR_TPM2_PIN] = "tpm2-pin", [PROTECTOR_TPM2] = "tpm2" };
+static const char *const payload_names[] = { [PAYLOAD_KEYSLOT] = "keyslot", [PAYLOAD_VOLUME_KEY] = "volume-key" };
 
 const char *protector_kind_name(enum protector_kind kind)
 {
     return (unsigned)kind < array_size(kind_names) ? kind_names[kind] : "unknown";
+}
+
+const char *protector_payload_name(enum protector_payload payload)
+{
+    return (unsigned)payload < array_size(payload_names) ? payload_names[payload] : "unknown";
+}
+
+bool protector_payload_from_name(const char *name, enum protector_payload *ret)
+{
+    for (size_t i = 0; i < array_size(payload_names); i++)
+        if (strcmp(payload_names[i], name) == 0) {
+            *ret = (enum protector_payload)i;
+            return true;
+        }
+    return false;
 }
 
 /* ---- reading ---- */
@@ -116,20 +131,22 @@ static int read_kdf(const struct json_view *view, struct kdf_parameters *ret, st
 int protector_from_json(const struct json_view *view, int number, struct protector *ret, struct error *error)
 {
     static const char *const types[] = { TOKEN_TYPE_PROTECTOR, TOKEN_TYPE_PENDING };
-    static const char *const payloads[] = { PAYLOAD_KEYSLOT };
     struct protector protector = { .token = number };
-    size_t word, kind = 0;
+    size_t word, kind = 0, payload = 0;
     int r = token_get_version(view, error);
 
     r = r ?: read_one_of(view, "type", types, array_size(types), &word, error);
     r = r ?: read_one_of(view, "kind", kind_names, array_size(kind_names), &kind, error);
-    r = r ?: read_one_of(view, "payload", payloads, array_size(payloads), &word, error);
+    r = r ?: read_one_of(view, "payload", payload_names, array_size(payload_names), &payload, error);
     r = r ?: token_get_keyslot(view, &protector.keyslot, error);
     r = r ?: read_id(view, protector.id, error);
     r = r ?: read_label(view, protector.label, error);
     r = r ?: token_get_time(view, "created", protector.created, error);
     r = r ?: read_tpm(view, &protector, error);
     protector.kind = (enum protector_kind)kind;
+    protector.payload = (enum protector_payload)payload;
+    if (!r && protector.payload == PAYLOAD_VOLUME_KEY && protector.keyslot >= 0)
+        r = json_fault(view, "keyslots", error, "must be empty: the volume key needs none");
     if (!r && protector.kind == PROTECTOR_TPM2_PIN)
         r = read_kdf(view, &protector.kdf, error);
     else if (!r && json_has(view, "kdf"))
@@ -192,7 +209,7 @@ static int write_text(struct json_object *token, const struct protector *protect
 
     r = r ?: json_add(token, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
     r = r ?: json_add(token, "label", json_object_new_string(protector->label), error);
-    r = r ?: json_add(token, "payload", json_object_new_string(PAYLOAD_KEYSLOT), error);
+    r = r ?: json_add(token, "payload", json_object_new_string(protector_payload_name(protector->payload)), error);
     return r ?: json_add(token, "created", json_object_new_string(protector->created), error);
 }
 

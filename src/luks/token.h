@@ -3,7 +3,7 @@
  * (the caller passes the object it was read from); an unknown "version" is refused with ERROR_METADATA.
  *
  *   { "type": "bootseal", "keyslots": ["1"], "version": 1, "id": "UUID", "kind": "tpm2-pin" | "tpm2", "label": "…",
- *     "payload": "keyslot", "created": "2026-11-21T20:00:00Z",
+ *     "payload": "keyslot" | "volume-key", "created": "2026-11-21T20:00:00Z",
  *     "tpm": { "srk": "Name in hex", "approval": "Name in hex", "private": "base64", "public": "base64" },
  *     "kdf": { "type": "argon2id", "memory_kib": 65536, "iterations": 4, "lanes": 2, "salt": "base64" } }
  *
@@ -31,6 +31,11 @@
 
 enum protector_kind { PROTECTOR_TPM2_PIN, PROTECTOR_TPM2 };
 
+enum protector_payload {
+    PAYLOAD_KEYSLOT,    /* what is sealed leads to the passphrase of a keyslot */
+    PAYLOAD_VOLUME_KEY, /* to the volume key itself; there is no keyslot */
+};
+
 struct kdf_parameters {
     uint32_t memory_kib;
     uint32_t iterations;
@@ -42,6 +47,7 @@ struct protector {
     int token;   /* its number in the header, -1 before it is written */
     int keyslot; /* -1: none yet */
     enum protector_kind kind;
+    enum protector_payload payload;
     char id[VOLUME_UUID_TEXT];
     char label[PROTECTOR_LABEL_MAX + 1];
     char created[TOKEN_TIME_TEXT];
@@ -72,5 +78,9 @@ int token_new(const char *type, int keyslot, struct json_object **ret, struct er
 /* The time of now, as tokens have it. */
 int token_time_now(char ret[TOKEN_TIME_TEXT], struct error *error);
 
-/* The words of a kind: "tpm2-pin", "tpm2". */
+/* The words of a kind: "tpm2-pin", "tpm2"; and of a payload: "keyslot", "volume-key". */
 const char *protector_kind_name(enum protector_kind kind);
+const char *protector_payload_name(enum protector_payload payload);
+
+/* The payload of that name; false when there is none. */
+bool protector_payload_from_name(const char *name, enum protector_payload *ret);

@@ -89,8 +89,14 @@ int volume_keyslot_add(struct volume *volume, const struct secret *key, const st
 /* Whether the keyslot has the minimal PBKDF2, as volume_keyslot_add() makes them: a passphrase's has more. */
 int volume_keyslot_is_minimal(struct volume *volume, int keyslot, bool *ret, struct error *error);
 
+/* Gives keyslot `to` the priority of `from`: cryptsetup's "prefer", "normal", "ignore". */
+int volume_keyslot_copy_priority(struct volume *volume, int from, int to, struct error *error);
+
 /* Wipes the keyslot. */
 int volume_keyslot_remove(struct volume *volume, int keyslot, struct error *error);
+
+/* Whether these bytes are the volume key, by the header's digest of it. Others are ERROR_METADATA. */
+int volume_key_check(struct volume *volume, const struct secret *key, struct error *error);
 
 /* ---- tokens, as JSON ---- */
 
@@ -122,6 +128,10 @@ struct volume_options { /* crypttab's words */
 /* Makes /dev/mapper/NAME with the passphrase of a keyslot. */
 int volume_activate(struct volume *volume, const char *name, int keyslot, const struct secret *passphrase,
                     const struct volume_options *options, struct error *error);
+
+/* The same with the volume key, which is compared with the header's digest of it before anything else. */
+int volume_activate_by_key(struct volume *volume, const char *name, const struct secret *key,
+                           const struct volume_options *options, struct error *error);
 int volume_deactivate(const char *name, struct error *error);
 
 /*

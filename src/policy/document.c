@@ -101,9 +101,14 @@ static int read_characters(const struct json_view *view, bool *ret_digits_only, 
     return 0;
 }
 
+static int read_allow_simple(const struct json_view *view, bool *ret, struct error *error)
+{
+    return json_has(view, "allow_simple") ? json_get_bool(view, "allow_simple", ret, error) : 0;
+}
+
 static int read_pin(const struct json_view *view, struct pin_rules *ret, struct error *error)
 {
-    static const char *const allowed[] = { "min_length", "max_length", "characters", NULL };
+    static const char *const allowed[] = { "min_length", "max_length", "characters", "allow_simple", NULL };
     const struct number_row rows[] = {
         { "min_length", PIN_MIN, PIN_MAX_BYTES, &ret->min_length },
         { "max_length", PIN_MIN, PIN_MAX_BYTES, &ret->max_length },
@@ -115,6 +120,7 @@ static int read_pin(const struct json_view *view, struct pin_rules *ret, struct 
         return r;
     r = read_numbers(&pin, rows, array_size(rows), error);
     r = r ? r : read_characters(&pin, &ret->digits_only, error);
+    r = r ? r : read_allow_simple(&pin, &ret->allow_simple, error);
     if (!r && ret->max_length < ret->min_length)
         return json_fault(&pin, "max_length", error, "%u is below min_length, which is %u", ret->max_length,
                           ret->min_length);

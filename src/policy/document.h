@@ -4,7 +4,7 @@
  * /etc/bootseal/policy.json. Keys that are left out have the defaults given here; unknown ones are errors.
  *
  *   { "version": 1, "bank": "sha256", "pcrs": [4, 7, 8, 9, 12, 14], "cap": 12, "tries": 3, "root": "pinned",
- *     "pin": { "min_length": 6, "max_length": 20, "characters": "digits" },
+ *     "pin": { "min_length": 6, "max_length": 20, "characters": "digits", "allow_simple": false },
  *     "kdf": { "memory_kib": 65536, "time_ms": 500, "floor_memory_kib": 8192, "floor_iterations": 1 },
  *     "lockout": { "max_tries": 32, "recovery_s": 600, "lockout_recovery_s": 86400 } }
  */
@@ -19,6 +19,7 @@ struct pin_rules {
     unsigned min_length; /* bytes; default 6, at least 4 */
     unsigned max_length; /* bytes; default 20, at most PIN_MAX_BYTES */
     bool digits_only;    /* "characters": "digits" (default) or "any" */
+    bool allow_simple;   /* sequences, repeats and years too; default false */
 };
 
 struct kdf_rules {
@@ -55,7 +56,8 @@ int policy_document_read(const char *folder, const char *name, struct policy_doc
 /* The same on text; `source` names it in errors. */
 int policy_document_parse(const char *text, const char *source, struct policy_document *ret, struct error *error);
 
-/* The defaults alone, for what needs no PCRs: the selection is empty, which no document's is. */
+/* All keys left out: the rules for PINs and their derivation where no document says other ones. `pcrs` is empty, so it
+ * is nothing to enroll by. */
 struct policy_document policy_document_default(void);
 
 /* `4,7,9` into a mask; ERROR_USAGE for anything that is not PCR numbers from 0 to 23. */
@@ -74,5 +76,10 @@ int policy_document_check(const struct policy_document *document, const char *so
 int policy_document_check_values(const struct policy_document *document, const struct pcr_values *values, bool has_pin,
                                  struct error *error);
 
-/* The rules for a new PIN: length, characters. ERROR_USAGE with the rule; never quotes the PIN. */
+/*
+ * The rules for a new PIN: length, characters, and that it is none of the first that anyone tries: a piece of one to
+ * four bytes again and again; a sequence, each digit as far from the one before it (0 comes after 9), or letters in the
+ * order of their codes; four to eight digits that begin with a year, 19xx or 20xx, or end with one after numbers from 1
+ * to 31. ERROR_USAGE with the rule; never quotes the PIN. It is bytes as they were typed: nothing is normalised.
+ */
 int policy_pin_check(const struct pin_rules *rules, const struct secret *pin, struct error *error);

@@ -277,7 +277,7 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
 }
 
 /* What an enrolment that was cut has left in header and list. The object is dropped from the draft: the switch that
- * follows takes it out of the TPM's hands. */
+ * follows takes it out of the TPM's hands. Until then its pending token stays. */
 static int clear_leftovers(struct enroll *enroll, struct error *error)
 {
     struct object_name names[VOLUME_MAX_TOKENS];
@@ -290,7 +290,7 @@ static int clear_leftovers(struct enroll *enroll, struct error *error)
         if (object >= 0)
             approval_remove_object(&enroll->draft, (size_t)object);
     }
-    return r ? r : leftover_clear(enroll->volume, enroll->key_keyslot, error);
+    return r ? r : leftover_clear_dead(enroll->volume, enroll->key_keyslot, &enroll->state.approval, error);
 }
 
 int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error)

@@ -4,9 +4,9 @@
  *
  * The order of the change, and what a power cut leaves behind:
  *   seal (nothing) - bootseal-pending token (the token) - approval with old and new objects (an object without a token)
- * - unseal by authority and PIN - keyslot (named by the pending token) - keyslot opened with the result - bootseal
- * token: from here on the protector is there - pending token dropped. enroll_check_passphrase() clears away what an
- * enrolment that was cut has left.
+ * - unseal by authority and PIN - keyslot, if the payload is one (named by the pending token) - keyslot opened with the
+ * result - bootseal token: from here on the protector is there - pending token dropped. enroll_check_passphrase()
+ * clears away what an enrolment that was cut has left.
  */
 #pragma once
 
@@ -22,6 +22,7 @@ struct enroll_request {
     const char *label; /* NULL: none */
     const char *report_path;
     struct policy_document document;
+    enum protector_payload payload;
     bool no_pin;
     bool current_values;
     bool allow_unencrypted_state;

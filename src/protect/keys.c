@@ -126,6 +126,102 @@ int keys_passphrase(const struct secret *sealed, const struct secret *mix, const
     return 0;
 }
 
+/* ---- the payload volume-key ---- */
+
+static void free_cipher_context(EVP_CIPHER_CTX **context)
+{
+    EVP_CIPHER_CTX_free(*context);
+}
+
+/* AES-256-GCM's key. Without a PIN it is no secret, and the cipher only a frame around what the TPM keeps. */
+static int wrapping_key(const struct secret *mix, const char *id, struct secret *ret, struct error *error)
+{
+    cleanup(secret_free) struct secret ikm = { 0 };
+    uint8_t salt[UUID_BYTES];
+    int r;
+
+    if (!uuid_bytes(id, salt))
+        return error_set(error, ERROR_METADATA, "the protector's ID \"%s\" is not a UUID", id);
+    r = mix && mix->size ? secret_copy(&ikm, mix->bytes, mix->size, error) : secret_new(&ikm, 1, error);
+    if (!r)
+        r = secret_new(ret, KEY_BYTES, error);
+    return r ? r : expand(&ikm, salt, "bootseal v1 volume key", ret, error);
+}
+
+static bool encrypt(EVP_CIPHER_CTX *context, const struct secret *key, const uint8_t *nonce, const struct secret *plain,
+                    uint8_t *ret, uint8_t *ret_tag)
+{
+    int size, rest;
+
+    return EVP_EncryptInit_ex2(context, EVP_aes_256_gcm(), key->bytes, nonce, NULL) == 1 &&
+           EVP_EncryptUpdate(context, ret, &size, plain->bytes, (int)plain->size) == 1 && size == (int)plain->size &&
+           EVP_EncryptFinal_ex(context, ret + size, &rest) == 1 && rest == 0 &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, KEYS_TAG_BYTES, ret_tag) == 1;
+}
+
+static bool decrypt(EVP_CIPHER_CTX *context, const struct secret *key, const uint8_t *nonce, const uint8_t *bytes,
+                    const uint8_t *tag, struct secret *ret)
+{
+    int size, rest;
+
+    return EVP_DecryptInit_ex2(context, EVP_aes_256_gcm(), key->bytes, nonce, NULL) == 1 &&
+           EVP_DecryptUpdate(context, ret->bytes, &size, bytes, (int)ret->capacity) == 1 &&
+           size == (int)ret->capacity &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, KEYS_TAG_BYTES, (void *)tag) == 1 &&
+           EVP_DecryptFinal_ex(context, ret->bytes + size, &rest) == 1 && rest == 0;
+}
+
+int keys_wrap_volume_key(const struct secret *key, const struct secret *mix, const char *id, struct secret *ret,
+                         struct error *error)
+{
+    cleanup(free_cipher_context) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    cleanup(secret_free) struct secret wrapping = { 0 };
+    cleanup(secret_free) struct secret sealed = { 0 };
+    int r;
+
+    if (key->size == 0 || key->size > KEYS_MAX_VOLUME_KEY_BYTES)
+        return error_set(error, ERROR_REFUSED, "a volume key of %zu bytes does not fit into a TPM object", key->size);
+    r = wrapping_key(mix, id, &wrapping, error);
+    if (!r)
+        r = secret_new(&sealed, KEYS_NONCE_BYTES + key->size + KEYS_TAG_BYTES, error);
+    if (r)
+        return r;
+    if (getrandom(sealed.bytes, KEYS_NONCE_BYTES, 0) != KEYS_NONCE_BYTES)
+        return error_set(error, ERROR_FAILED, "cannot get random bytes for a nonce");
+    if (!context || !encrypt(context, &wrapping, sealed.bytes, key, sealed.bytes + KEYS_NONCE_BYTES,
+                             sealed.bytes + KEYS_NONCE_BYTES + key->size))
+        return error_set(error, ERROR_FAILED, "libcrypto cannot encrypt by AES-256-GCM");
+    sealed.size = sealed.capacity;
+    *ret = secret_take(&sealed);
+    return 0;
+}
+
+int keys_unwrap_volume_key(const struct secret *sealed, const struct secret *mix, const char *id, struct secret *ret,
+                           struct error *error)
+{
+    cleanup(free_cipher_context) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    cleanup(secret_free) struct secret wrapping = { 0 };
+    cleanup(secret_free) struct secret key = { 0 };
+    const size_t frame = KEYS_NONCE_BYTES + KEYS_TAG_BYTES;
+    int r;
+
+    if (sealed->size <= frame || sealed->size > frame + KEYS_MAX_VOLUME_KEY_BYTES)
+        return error_set(error, ERROR_METADATA, "the sealed secret has %zu bytes, and is no volume key", sealed->size);
+    r = wrapping_key(mix, id, &wrapping, error);
+    if (!r)
+        r = secret_new(&key, sealed->size - frame, error);
+    if (r)
+        return r;
+    if (!context)
+        return error_no_memory(error);
+    if (!decrypt(context, &wrapping, sealed->bytes, sealed->bytes + KEYS_NONCE_BYTES,
+                 sealed->bytes + sealed->size - KEYS_TAG_BYTES, &key))
+        return error_set(error, ERROR_METADATA, "what the TPM released does not decrypt: the token was changed");
+    key.size = key.capacity;
+    *ret = secret_take(&key);
+    return 0;
+}
+
 static uint32_t clamp(uint64_t value, uint64_t low, uint64_t high)
 {
     return (uint32_t)(value < low ? low : value > high ? high : value);

@@ -1,17 +1,22 @@
 /*
- * The bootseal-pending token: what a power cut may leave behind while a protector or a recovery key is added. It is
- * written before the volume is changed and names the keyslot that will be used, so that the keyslot can be found and
- * wiped later. A recovery key's has "kind": "recovery", and no object in the TPM.
+ * The bootseal-pending token: what a power cut may leave behind, when a protector or a recovery key is added, or a
+ * protector is replaced. It is written before the volume is changed and names the keyslot that will be used, or is to
+ * go, so that the keyslot can be found and wiped later. As long as a protector's token has the same object or keyslot,
+ * it means nothing. A recovery key's has "kind": "recovery", and no object in the TPM.
  */
 #pragma once
 
 #include "luks/recovery.h"
+#include "policy/approval.h"
 
-/* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot".
- */
+/* Writes the pending token of a protector that is about to be added, with the first free keyslot as "planned_keyslot"
+ * if it will have one. */
 int leftover_announce(struct volume *volume, const struct protector *protector, struct error *error);
 
-/* The same for a recovery key. */
+/* The same for a protector whose token is about to be replaced, with its own keyslot: what will be left of it. */
+int leftover_announce_end(struct volume *volume, const struct protector *protector, struct error *error);
+
+/* leftover_announce() for a recovery key. */
 int leftover_announce_recovery(struct volume *volume, const struct recovery *recovery, struct error *error);
 
 /*
@@ -22,7 +27,14 @@ int leftover_announce_recovery(struct volume *volume, const struct recovery *rec
  */
 int leftover_clear(struct volume *volume, int keep, struct error *error);
 
-/* A mask of the keyslots that it would wipe with nothing to keep: nobody has what opens them, so they are no way in. */
+/* The same, but a pending token whose object is still in the approval, and is no protector's, stays: nothing else tells
+ * that the object is to be withdrawn. */
+int leftover_clear_dead(struct volume *volume, int keep, const struct approval *approval, struct error *error);
+
+/* Only what recovery keys have left: who adds one knows nothing of objects, and leaves theirs to be found. */
+int leftover_clear_recovery(struct volume *volume, int keep, struct error *error);
+
+/* The keyslots that leftover_clear() would remove, as a mask: no way in. */
 int leftover_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
 
 /* The Names of the objects that pending tokens hold and no protector's token does: dead weight in an approval. */

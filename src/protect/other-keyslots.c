@@ -6,6 +6,7 @@ struct keyslots {
     uint32_t used;
     uint32_t protectors;
     uint32_t recovery;
+    bool volume_key; /* a protector keeps that, and needs no keyslot */
 };
 
 static int read_keyslots(struct volume *volume, struct keyslots *ret, struct error *error)
@@ -14,13 +15,16 @@ static int read_keyslots(struct volume *volume, struct keyslots *ret, struct err
     int r = volume_keyslots(volume, &ret->used, error);
 
     ret->protectors = 0;
+    ret->volume_key = false;
     if (!r)
         r = protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &list, error);
     if (!r)
         r = recovery_keyslots(volume, &ret->recovery, error);
-    for (size_t i = 0; !r && i < list.count; i++)
+    for (size_t i = 0; !r && i < list.count; i++) {
         if (list.items[i].keyslot >= 0)
             ret->protectors |= 1u << list.items[i].keyslot;
+        ret->volume_key |= list.items[i].payload == PAYLOAD_VOLUME_KEY;
+    }
     return r;
 }
 
@@ -43,7 +47,7 @@ int other_keyslots_remove(struct volume *volume, const struct recovery *checked,
     if (r)
         return r;
     if (checked->keyslot < 0 || !(keyslots.used & keyslots.recovery & 1u << checked->keyslot) ||
-        !(keyslots.used & keyslots.protectors)) {
+        (!(keyslots.used & keyslots.protectors) && !keyslots.volume_key)) {
         error_set(error, ERROR_REFUSED, "the other keyslots of \"%s\" stay: without them there would be one way in",
                   volume_path(volume));
         return error_remedy(error, "first have both a protector (bootseal enroll) and a recovery key (bootseal "

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "protect/payload.h"
 #include "protect/recover.h"
 #include "protect/unlock.h"
 
@@ -46,15 +47,17 @@ int recovery_access_by_pin(struct recovery_access *access, struct tpm *tpm, cons
                            struct error *error)
 {
     cleanup(unlock_end) struct unlock unlock = { .state.lock = -1 };
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     int r = unlock_begin(&unlock, tpm, access->state.folder, volume_path(access->volume), error);
 
     if (!r && !pin && target_has_pin(&unlock.target))
         r = error_set(error, ERROR_USAGE, "the protector of \"%s\" has a PIN", volume_path(access->volume));
     if (!r)
-        r = unlock_try(&unlock, pin, &passphrase, error);
+        r = unlock_try(&unlock, pin, &opener, error);
     if (!r)
-        r = volume_keyslot_open(access->volume, unlock.keyslot, &passphrase, &access->key, &access->keyslot, error);
+        r = payload_check(access->volume, unlock.target.protector, &opener, &access->key, error);
+    if (!r)
+        access->keyslot = unlock.target.protector->keyslot;
     return r;
 }
 

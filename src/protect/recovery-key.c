@@ -83,7 +83,7 @@ int recovery_key_add(struct volume *volume, const struct secret *key, int keep,
         .keyslots = 1, .tokens = 2, .key_size_bytes = key->size, .token_bytes = 2 * RECOVERY_TOKEN_BYTES
     };
     struct error later;
-    int r = leftover_clear(volume, keep, error);
+    int r = leftover_clear_recovery(volume, keep, error);
 
     if (!r)
         r = volume_check_room(volume, &room, error);
@@ -93,7 +93,7 @@ int recovery_key_add(struct volume *volume, const struct secret *key, int keep,
         return r;
     r = change(volume, key, hand_over, ret, error);
     /* with the token written this drops the pending one; without, the keyslot too. Either can be done later. */
-    (void)leftover_clear(volume, keep, &later);
+    (void)leftover_clear_recovery(volume, keep, &later);
     return r;
 }
 

@@ -46,36 +46,57 @@ static int choose(struct removal *removal, struct error *error)
     return 0;
 }
 
-static uint32_t keyslots_of(const struct removal *removal)
+/* What a change that was cut has left goes with the last protector. */
+static bool is_all(const struct removal *removal)
+{
+    return removal->count == removal->list.count;
+}
+
+/* The keyslots of what goes. */
+static int keyslots_of(const struct removal *removal, uint32_t *ret, struct error *error)
 {
     uint32_t mask = 0;
+    int r = leftover_keyslots(removal->volume, &mask, error);
 
     for (size_t i = 0; i < removal->list.count; i++)
         if (removal->chosen[i] && removal->list.items[i].keyslot >= 0)
             mask |= 1u << removal->list.items[i].keyslot;
-    return mask;
+    *ret = mask;
+    return r;
+}
+
+/* A volume key that stays sealed is a way in, as a keyslot is. */
+static bool keeps_volume_key(const struct removal *removal)
+{
+    for (size_t i = 0; i < removal->list.count; i++)
+        if (!removal->chosen[i] && removal->list.items[i].payload == PAYLOAD_VOLUME_KEY)
+            return true;
+    return false;
 }
 
 static int check_way_in(const struct removal *removal, struct error *error)
 {
-    uint32_t used, nobodys = 0;
+    uint32_t used, going;
     int r = volume_keyslots(removal->volume, &used, error);
 
     if (!r)
-        r = leftover_keyslots(removal->volume, &nobodys, error);
-    if (r || used & ~keyslots_of(removal) & ~nobodys || removal->request->force_last)
+        r = keyslots_of(removal, &going, error);
+    if (r || used & ~going || keeps_volume_key(removal) || removal->request->force_last)
         return r;
     error_set(error, ERROR_REFUSED, "that would remove the last way into \"%s\"", volume_path(removal->volume));
     return error_remedy(error,
                         "add a recovery key first (bootseal recovery-key add), or use --force-last to lose the data");
 }
 
+/* Each of a volume's tokens has one at most. */
 static int names_of(const struct removal *removal, struct object_name ret[VOLUME_MAX_TOKENS], size_t *ret_count,
                     struct error *error)
 {
     int r = 0;
 
     *ret_count = 0;
+    if (is_all(removal))
+        r = leftover_objects(removal->volume, ret, ret_count, error);
     for (size_t i = 0; !r && i < removal->list.count; i++)
         if (removal->chosen[i])
             r = sealed_name(&removal->list.items[i].sealed, &ret[(*ret_count)++], error);
@@ -123,7 +144,9 @@ static int clean_header(struct removal *removal, struct error *error)
         if (!r)
             r = volume_token_remove(removal->volume, protector->token, error);
     }
-    if (!r && removal->count == removal->list.count)
+    if (!r && is_all(removal))
+        r = leftover_clear(removal->volume, -1, error);
+    if (!r && is_all(removal))
         r = remove_tokens(removal->volume, TOKEN_TYPE_APPROVAL, error);
     return r;
 }
@@ -131,7 +154,7 @@ static int clean_header(struct removal *removal, struct error *error)
 /* The pin that goes with the volume's last protector. */
 static struct pinned_volume *pin_to_drop(struct removal *removal)
 {
-    if (!removal->state.has_pins || removal->count < removal->list.count)
+    if (!removal->state.has_pins || !is_all(removal))
         return NULL;
     return pins_find(&removal->state.pins, volume_uuid(removal->volume));
 }

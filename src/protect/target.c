@@ -1,7 +1,7 @@
 #include "protect/target.h"
 
 #include "base/cleanup.h"
-#include "protect/keys.h"
+#include "protect/payload.h"
 
 #include <string.h>
 
@@ -39,7 +39,7 @@ static int choose_protector(struct target *target, struct error *error)
         error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no bootseal protector", volume_path(target->volume));
         return error_remedy(error, "open it with its recovery key or passphrase, then run: bootseal enroll");
     }
-    if (target->protector->keyslot < 0)
+    if (target->protector->payload == PAYLOAD_KEYSLOT && target->protector->keyslot < 0)
         return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", target->protector->token);
     return pins_check_protector(target->pins, target->protector, error);
 }
@@ -102,13 +102,13 @@ bool target_same_pin(const struct target *a, const struct target *b)
            x->lanes == y->lanes && memcmp(x->salt, y->salt, sizeof(x->salt)) == 0;
 }
 
-int target_passphrase(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret,
-                      struct error *error)
+int target_unseal(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret_opener,
+                  struct error *error)
 {
     cleanup(secret_free) struct secret sealed = { 0 };
     int r = unseal_finish(&target->unseal, auth, &sealed, error);
 
-    return r ? r : keys_passphrase(&sealed, mix, target->protector->id, ret, error);
+    return r ? r : payload_unwrap(target->protector, &sealed, mix, ret_opener, error);
 }
 
 void target_free(struct target *target)

@@ -41,10 +41,10 @@ bool target_has_pin(const struct target *target);
 /* Two targets whose protectors share salt and cost share the PIN: one derivation and one question serve both. */
 bool target_same_pin(const struct target *a, const struct target *b);
 
-/* Unseals and derives the keyslot's passphrase. `auth` and `mix` come from keys_stretch(), or are NULL without a PIN.
- */
-int target_passphrase(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret,
-                      struct error *error);
+/* Unseals, up to what opens the volume: see payload.h. `auth` and `mix` come from keys_stretch(), or are NULL without a
+ * PIN. */
+int target_unseal(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret_opener,
+                  struct error *error);
 
 void target_free(struct target *target);
 

@@ -7,6 +7,7 @@
 #include "protect/cap.h"
 #include "protect/keys.h"
 #include "protect/lockout-end.h"
+#include "protect/payload.h"
 #include "protect/tpm-device.h"
 
 #include <string.h>
@@ -190,6 +191,21 @@ static int use_data_device(struct volume *volume, const char *source, struct err
     return volume_set_data_device(volume, source, error);
 }
 
+/* By what the TPM released, as the crypttab entry says. */
+static int activate(struct run *run, size_t i, const struct secret *opener, struct error *error)
+{
+    const struct crypttab_entry *entry = &run->entries[i];
+    struct target *target = &run->targets[i];
+    int r = 0;
+
+    if (run->request->test)
+        return payload_check(target->volume, target->protector, opener, NULL, error);
+    if (entry->header[0])
+        r = use_data_device(target->volume, entry->source, error);
+    return r ? r
+             : payload_activate(target->volume, target->protector, target->pin->name, opener, &entry->options, error);
+}
+
 int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct secret *passphrase, struct error *error)
 {
     const struct crypttab_entry *entry = &run->entries[i];
@@ -207,19 +223,15 @@ int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct sec
 static int open_volume(struct run *run, size_t i, const struct secret *auth, const struct secret *mix,
                        struct error *error)
 {
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     struct report_volume *volume = &run->report->volumes[i];
     uint64_t started = clock_now_ms();
     int r = target_prepare(&run->targets[i], run->tpm, NULL, error);
 
     if (!r)
-        r = target_passphrase(&run->targets[i], auth, mix, &passphrase, error);
-    if (r)
-        return r;
-    r = unlock_run_activate(run, i, run->targets[i].protector->keyslot, &passphrase, error);
-    if (r == ERROR_WRONG_PIN)
-        r = error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
-                      run->targets[i].protector->keyslot);
+        r = target_unseal(&run->targets[i], auth, mix, &opener, error);
+    if (!r)
+        r = activate(run, i, &opener, error);
     if (r)
         return r;
     run->open[i] = false;

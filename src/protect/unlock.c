@@ -2,6 +2,8 @@
 
 #include "base/cleanup.h"
 #include "protect/keys.h"
+#include "protect/payload.h"
+#include "protect/recover.h"
 #include "tpm/approval-index.h"
 
 #include <string.h>
@@ -71,30 +73,24 @@ int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const ch
     return r ? r : target_open_volume(&ret->target, &ret->state.pins, &ret->pin, error);
 }
 
-int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error)
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_opener, struct error *error)
 {
     cleanup(secret_free) struct secret auth = { 0 };
     cleanup(secret_free) struct secret mix = { 0 };
-    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
     struct target *target = &unlock->target;
     int r = pin ? keys_stretch(pin, &target->protector->kdf, &auth, &mix, error) : 0;
 
     if (!r)
-        r = target_passphrase(target, pin ? &auth : NULL, pin ? &mix : NULL, &passphrase, error);
-    if (r)
-        return r;
-    r = volume_keyslot_open(target->volume, target->protector->keyslot, &passphrase, NULL, NULL, error);
-    if (r == ERROR_WRONG_PIN)
-        return error_set(error, ERROR_METADATA, "the unsealed key does not open keyslot %d: the header was changed",
-                         target->protector->keyslot);
-    if (r)
-        return r;
-    unlock->keyslot = target->protector->keyslot;
-    *ret_passphrase = secret_take(&passphrase);
-    return 0;
+        r = target_unseal(target, pin ? &auth : NULL, pin ? &mix : NULL, &opener, error);
+    if (!r)
+        r = payload_check(target->volume, target->protector, &opener, NULL, error);
+    if (!r)
+        *ret_opener = secret_take(&opener);
+    return r;
 }
 
-int unlock_try_recovery(struct unlock *unlock, const struct secret *typed, struct secret *ret_passphrase,
+int unlock_try_recovery(struct unlock *unlock, const struct secret *typed, struct secret *ret_opener,
                         struct error *error)
 {
     cleanup(recovered_free) struct recovered recovered = { 0 };
@@ -103,15 +99,19 @@ int unlock_try_recovery(struct unlock *unlock, const struct secret *typed, struc
     if (r)
         return r;
     unlock->recovery = recovered.recovery;
-    unlock->keyslot = recovered.recovery.keyslot;
-    *ret_passphrase = secret_take(&recovered.passphrase);
+    *ret_opener = secret_take(&recovered.passphrase);
     return 0;
 }
 
-int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error)
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *opener, struct error *error)
 {
-    return volume_activate(unlock->target.volume, name ? name : unlock->pin.name, unlock->keyslot, passphrase,
-                           &(struct volume_options){ 0 }, error);
+    static const struct volume_options options;
+
+    if (!name)
+        name = unlock->pin.name;
+    if (unlock->recovery.id[0])
+        return volume_activate(unlock->target.volume, name, unlock->recovery.keyslot, opener, &options, error);
+    return payload_activate(unlock->target.volume, unlock->target.protector, name, opener, &options, error);
 }
 
 void unlock_end(struct unlock *unlock)

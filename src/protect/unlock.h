@@ -16,7 +16,6 @@ struct unlock {
     struct authority_signer signer;
     bool by_authority;
     struct recovery recovery; /* the key that opened it; an empty ID when it was the TPM */
-    int keyslot;              /* that the passphrase of the last good try opens */
 };
 
 /* Finds the volume's pin in the state folder, compares, and does all TPM work that needs no PIN. unlock_end() cleans
@@ -27,14 +26,14 @@ int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, 
 /* The same without the TPM: the volume's header, compared with the pin, for unlock_try_recovery(). */
 int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const char *device, struct error *error);
 
-/* One try; `pin` is NULL for a protector without one. The passphrase is proven to open the keyslot. */
-int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_passphrase, struct error *error);
+/* One try; `pin` is NULL for a protector without one. The opener (payload.h) is proven to open the volume. */
+int unlock_try(struct unlock *unlock, const struct secret *pin, struct secret *ret_opener, struct error *error);
 
 /* One try of a recovery key, as typed, on the volume's recovery keys. Errors as recover_open(). */
 int unlock_try_recovery(struct unlock *unlock, const struct secret *typed, struct secret *ret_passphrase,
                         struct error *error);
 
 /* Makes /dev/mapper/NAME; `name` NULL: the pinned name. */
-int unlock_activate(struct unlock *unlock, const char *name, const struct secret *passphrase, struct error *error);
+int unlock_activate(struct unlock *unlock, const char *name, const struct secret *opener, struct error *error);
 
 void unlock_end(struct unlock *unlock);

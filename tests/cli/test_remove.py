@@ -31,8 +31,8 @@ def test_afterwards(bench, enrolled):
     assert bench.bootseal("remove", enrolled).rc == 7
     assert bench.unlock_all().rc == 0
     bench.boot()
-    bench.enroll(enrolled, pin="9876543210")
-    assert bench.unlock(enrolled, pin="9876543210").rc == 0
+    bench.enroll(enrolled, pin="9085746321")
+    assert bench.unlock(enrolled, pin="9085746321").rc == 0
     assert bench.unlock(enrolled).rc == 4
 
 
@@ -103,11 +103,11 @@ def test_threat_23_last_of_two(bench, volume, both):
 def test_other_volume_still_opens(bench, enrolled):
     """Removing from one of two volumes leaves the other as it was."""
     second = bench.volume()
-    bench.enroll(second, pin="9876543210")
+    bench.enroll(second, pin="9085746321")
     assert bench.bootseal("remove", enrolled).rc == 0
-    assert bench.unlock(second, pin="9876543210").rc == 0
+    assert bench.unlock(second, pin="9085746321").rc == 0
     bench.boot()
-    done = bench.unlock_all("9876543210")
+    done = bench.unlock_all("9085746321")
     assert done.rc == 0 and [volume["name"] for volume in done.report["volumes"]] == [second.name]
     assert len(second.token("bootseal-approval")["objects"]) == 1
 

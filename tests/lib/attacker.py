@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 
 from argon2.low_level import Type, hash_secret_raw
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 SRK = "0x81000001"
 
@@ -127,6 +128,13 @@ def derive_key(sealed: bytes, mix: bytes, protector_id: str) -> bytes:
 def passphrase(sealed: bytes, mix: bytes, protector_id: str) -> str:
     """What opens the protector's keyslot."""
     return base64.b64encode(derive_key(sealed, mix, protector_id)).decode()
+
+
+def volume_key(sealed: bytes, mix: bytes, protector_id: str) -> bytes:
+    """What the payload volume-key holds: nonce and AES-256-GCM, under a key from B alone."""
+    extracted = hmac.digest(uuid.UUID(protector_id).bytes, mix, "sha256")
+    key = hmac.digest(extracted, b"bootseal v1 volume key\x01", "sha256")
+    return AESGCM(key).decrypt(sealed[:12], sealed[12:], None)
 
 
 # ---- tpm2-tools ----

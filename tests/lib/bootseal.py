@@ -41,6 +41,7 @@ SCHEMAS = REPOSITORY / "tests/schema"
 PATIENCE_S = 120  # for what takes milliseconds: only a program that hangs is to reach it
 
 PIN = "2468013579"
+NEW_PIN = "7305918264"
 PASSPHRASE = "correct horse battery staple"
 VOLUME_BYTES = 20 << 20
 
@@ -357,6 +358,12 @@ class Bench:
     def unlock(self, volume, *options, pin=PIN) -> Result:
         """Whether a volume would open."""
         return self.bootseal("unlock", "--test", *options, volume, pin=pin)
+
+    def change_pin(self, *arguments, pin=PIN, new=NEW_PIN, key=None) -> Result:
+        """Change the PIN, by the old one or by an existing passphrase."""
+        secrets = ["--new-pin-file", self.secret_file(new, "new-pin")] if new is not None else []
+        return self.bootseal("change-pin", "--policy", self.policy, *secrets, *arguments,
+                             pin=pin if key is None else None, key=key)
 
     def reseal(self, *options) -> Result:
         """Approve the boot state as it is."""

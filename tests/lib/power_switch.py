@@ -5,8 +5,7 @@
     assert switch.has_cut
 
 The program speaks to the TPM through a relay, which ends the TPM when that command comes by: before the TPM has seen
-it, or when it has executed it and nobody has heard its answer.  A number instead of a name is the place in the order of
-all commands, from 0.
+it, or when it has executed it and nobody has heard its answer.
 """
 
 import select
@@ -30,11 +29,12 @@ def _listen_on_two_ports() -> tuple:
 
 
 class PowerSwitch:
-    """A relay between a program and a TPM that cuts the TPM's power at the first command of a name, or at a place."""
+    """A relay between a program and a TPM that cuts the TPM's power at the n-th command of a name, or of any name."""
 
-    def __init__(self, tpm, command, executed: bool):
-        self._left = command if isinstance(command, int) else None
-        self._code = None if self._left is not None else next(code for code, each in NAMES.items() if each == command)
+    def __init__(self, tpm, name: str | None, executed: bool, number: int = 1):
+        self._codes = [code for code, each in NAMES.items() if each == name]
+        assert name is None or self._codes
+        self._left = number
         self._tpm = tpm
         self._executed = executed
         self._commands, self._control = _listen_on_two_ports()
@@ -80,20 +80,13 @@ class PowerSwitch:
         if server is self._commands:
             self._from_program.add(program)
 
-    def _is_the_one(self, data: bytes) -> bool:
-        """Whether this command is the one to cut at."""
-        if self._left is None:
-            return int.from_bytes(data[6:10], "big") == self._code
-        self._left -= 1
-        return self._left < 0
-
     def _pass_on(self, source) -> None:
         peer, data = self._peers[source], source.recv(8192)
         if not data:
             for each in (source, peer):
                 del self._peers[each]
                 each.close()
-        elif source in self._from_program and self._is_the_one(data):
+        elif source in self._from_program and self._is_the_one(int.from_bytes(data[6:10], "big")):
             if self._executed:
                 peer.sendall(data)
                 peer.recv(8192)
@@ -101,3 +94,8 @@ class PowerSwitch:
             self.has_cut = True
         else:
             peer.sendall(data)
+
+    def _is_the_one(self, code) -> bool:
+        """Whether this command ends it."""
+        self._left -= not self._codes or code in self._codes
+        return self._left == 0 and (not self._codes or code in self._codes)

@@ -282,7 +282,7 @@ def make_enrolled_again(bench, volume):
     bench.enroll(volume)
     old = volume.header()
     assert bench.bootseal("remove", volume).rc == 0
-    bench.enroll(volume, pin="9876543210")
+    bench.enroll(volume, pin="9085746321")
     return volume, old
 
 
@@ -291,7 +291,7 @@ def test_threat_13_old_header(bench, enrolled_again):
     volume, old = enrolled_again
     volume.put_header(old)
     assert bench.unlock(volume).rc == 9
-    assert bench.unlock(volume, pin="9876543210").rc == 9
+    assert bench.unlock(volume, pin="9085746321").rc == 9
 
 
 def test_threat_13_old_protector_with_the_list_of_now(bench, enrolled_again):
@@ -327,7 +327,7 @@ def test_threat_13_old_object_by_hand(bench, enrolled_again):
         attacker.unseal(bench.tpm, token, old_list, index, auth)
     with pytest.raises(RuntimeError, match="tpm2_unseal"):
         attacker.unseal(bench.tpm, token, new_list, index, auth, path_of=new_token)
-    new_auth, _ = attacker.stretch(new_token, "9876543210")
+    new_auth, _ = attacker.stretch(new_token, "9085746321")
     assert len(attacker.unseal(bench.tpm, new_token, new_list, index, new_auth)) == 32
 
 

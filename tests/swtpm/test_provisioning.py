@@ -251,7 +251,7 @@ def test_not_needed_and_given(bench):
 
 def run_cut(bench, place, executed):
     """Provision a TPM that loses its power at the command of that place; whether there was one."""
-    with PowerSwitch(bench.tpm, place, executed) as switch:
+    with PowerSwitch(bench.tpm, None, executed, place + 1) as switch:
         argv = bench.arguments("provision", "--policy", bench.policy, "--allow-unencrypted-state")
         result = bench.run(argv, environment={"BOOTSEAL_TCTI": switch.tcti})
     if switch.has_cut:

@@ -3,7 +3,7 @@
 import attacker
 from bootseal import PIN
 
-OTHER_PIN = "9876543210"
+OTHER_PIN = "9085746321"
 WRONG_PIN = "1111111111"
 
 

@@ -38,6 +38,33 @@ static void refuses_names_that_are_no_file_names(void **state)
     assert_int_equal(activate(name, "x", 1, &error), ERROR_USAGE);
 }
 
+static int activate_by_key(const char *name, bool right, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(secret_free) struct secret passphrase = { 0 };
+    cleanup(secret_free) struct secret key = { 0 };
+
+    assert_int_equal(secret_copy(&passphrase, LUKS_FILE_PASSPHRASE, strlen(LUKS_FILE_PASSPHRASE), error), 0);
+    assert_int_equal(volume_open(&volume, luks_case.path, error), 0);
+    assert_int_equal(volume_keyslot_open(volume, -1, &passphrase, &key, NULL, error), 0);
+    key.bytes[0] ^= !right;
+    return volume_activate_by_key(volume, name, &key, &(struct volume_options){ 0 }, error);
+}
+
+/* What is not the volume key, or of an edited header, is refused before anything is made. */
+static void refuses_another_key(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(activate_by_key("a/b", true, &error), ERROR_USAGE);
+    assert_int_equal(activate_by_key("bootseal-test", false, &error), ERROR_METADATA);
+    assert_non_null(strstr(error.text, "not the volume's"));
+    luks_set(luks_case.path, "segments/0/encryption", "\"cipher_null-ecb\"");
+    assert_int_equal(activate_by_key("bootseal-test", true, &error), ERROR_METADATA);
+    assert_non_null(strstr(error.text, "cipher_null"));
+}
+
 /* The genuine passphrase opens a header whose cipher was edited: it must not get that far. */
 static void refuses_an_edited_cipher(void **state)
 {
@@ -107,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(refuses_names_that_are_no_file_names, luks_case_make, luks_case_remove),
         cmocka_unit_test_setup_teardown(refuses_an_edited_cipher, luks_case_make, luks_case_remove),
+        cmocka_unit_test_setup_teardown(refuses_another_key, luks_case_make, luks_case_remove),
         cmocka_unit_test_setup_teardown(refuses_impossible_passphrases, luks_case_make, luks_case_remove),
         cmocka_unit_test_setup_teardown(fails_with_a_wrong_passphrase, luks_case_make, luks_case_remove),
         cmocka_unit_test_setup_teardown(the_data_may_lie_elsewhere, luks_case_make, luks_case_remove),

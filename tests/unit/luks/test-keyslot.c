@@ -274,6 +274,53 @@ static void another_writer_is_noticed(void **state)
     assert_int_equal(slot, 2);
 }
 
+static void volume_key_is_known(void **state)
+{
+    cleanup(secret_free) struct secret other = { 0 }, longer = { 0 };
+    struct error error;
+
+    (void)state;
+    assert_int_equal(volume_key_check(volume, &key, &error), 0);
+    assert_int_equal(volume_keyslot_remove(volume, 0, &error), 0);
+    assert_int_equal(volume_key_check(volume, &key, &error), 0); /* by the digest, which needs no keyslot */
+    assert_int_equal(secret_new(&longer, VOLUME_MAX_KEY_BYTES + 1, &error), 0);
+    longer.size = longer.capacity;
+    assert_int_equal(volume_key_check(volume, &longer, &error), ERROR_METADATA);
+    assert_int_equal(volume_key_check(volume, &other, &error), ERROR_METADATA);
+    key.size--;
+    assert_int_equal(volume_key_check(volume, &key, &error), ERROR_METADATA);
+    key.size++;
+    key.bytes[0] ^= 1;
+    assert_int_equal(volume_key_check(volume, &key, &error), ERROR_METADATA);
+}
+
+static void check_priority(struct json_object *metadata, const void *context)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "keyslots/%d/priority", *(const int *)context);
+    assert_int_equal(json_object_get_int(luks_member(metadata, path)), 2);
+}
+
+static void priority_is_carried_over(void **state)
+{
+    cleanup(secret_free) struct secret other = { 0 };
+    struct error error;
+    int slot;
+
+    (void)state;
+    assert_int_equal(secret_copy(&other, "another passphrase", 18, &error), 0);
+    assert_int_equal(volume_keyslot_add(volume, &key, &other, &slot, &error), 0);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, slot, &error), 0);
+    luks_set(file.path, "keyslots/0/priority", "2");
+    volume_close(&volume);
+    assert_int_equal(volume_open(&volume, file.path, &error), 0);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, slot, &error), 0);
+    luks_edit(file.path, check_priority, &(int){ slot });
+    assert_int_equal(volume_keyslot_copy_priority(volume, 0, 7, &error), ERROR_METADATA);
+    assert_int_equal(volume_keyslot_copy_priority(volume, 7, 0, &error), ERROR_METADATA);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +334,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keyslot_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(json_area_is_full, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(unbound_key_is_not_the_volume_key, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(volume_key_is_known, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(priority_is_carried_over, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
     };
 

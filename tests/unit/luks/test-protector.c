@@ -56,6 +56,31 @@ static void reads_every_field(void **state)
     assert_int_equal(protector.kdf.salt[31], 31);
 }
 
+/* The volume key itself is sealed: there is no keyslot, and must not be one. */
+static void volume_key_has_no_keyslot(void **state)
+{
+    cleanup(json_free) struct json_object *token = json_tokener_parse(good);
+    cleanup(json_free) struct json_object *again = NULL;
+    struct protector protector;
+    enum protector_payload payload;
+    struct error error;
+
+    (void)state;
+    json_object_object_add(token, "payload", json_object_new_string("volume-key"));
+    assert_int_equal(decode(token, &protector, &error), ERROR_METADATA);
+    assert_non_null(strstr(error.text, "\"keyslots\""));
+    json_object_object_add(token, "keyslots", json_object_new_array());
+    assert_int_equal(decode(token, &protector, &error), 0);
+    assert_int_equal(protector.payload, PAYLOAD_VOLUME_KEY);
+    assert_int_equal(protector.keyslot, -1);
+    assert_int_equal(protector_to_json(&protector, TOKEN_TYPE_PROTECTOR, NULL, &again, &error), 0);
+    assert_true(json_object_equal(token, again));
+    assert_true(protector_payload_from_name("volume-key", &payload) && payload == PAYLOAD_VOLUME_KEY);
+    assert_true(protector_payload_from_name("keyslot", &payload) && payload == PAYLOAD_KEYSLOT);
+    assert_false(protector_payload_from_name("", &payload));
+    assert_string_equal(protector_payload_name(PAYLOAD_VOLUME_KEY), "volume-key");
+}
+
 static void writes_what_it_reads(void **state)
 {
     cleanup(json_free) struct json_object *token = json_tokener_parse(good), *again = NULL;
@@ -260,7 +285,7 @@ static void values_out_of_range_are_refused(void **state)
         { "type", "\"bootseal-approval\"" },
         { "type", "\"Bootseal\"" },
         { "kind", "\"recovery\"" },
-        { "payload", "\"volume-key\"" },
+        { "payload", "\"volume_key\"" },
         { "keyslots", "[\"32\"]" },
         { "keyslots", "[\"01\"]" },
         { "keyslots", "[\"-1\"]" },
@@ -333,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_field),
+        cmocka_unit_test(volume_key_has_no_keyslot),
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(keeps_unknown_keys),
         cmocka_unit_test(without_a_pin_there_is_no_kdf),

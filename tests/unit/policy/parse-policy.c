@@ -21,8 +21,9 @@ static void print_document(const struct policy_document *document)
     }
     printf("], \"cap\": %u, \"tries\": %u, \"root\": \"%s\", ", document->cap, document->tries,
            document->any_root ? "any" : "pinned");
-    printf("\"pin\": {\"min_length\": %u, \"max_length\": %u, \"characters\": \"%s\"}, ", document->pin.min_length,
-           document->pin.max_length, document->pin.digits_only ? "digits" : "any");
+    printf("\"pin\": {\"min_length\": %u, \"max_length\": %u, \"characters\": \"%s\", \"allow_simple\": %s}, ",
+           document->pin.min_length, document->pin.max_length, document->pin.digits_only ? "digits" : "any",
+           document->pin.allow_simple ? "true" : "false");
     printf("\"kdf\": {\"memory_kib\": %" PRIu32 ", \"time_ms\": %" PRIu32 ", \"floor_memory_kib\": %" PRIu32
            ", \"floor_iterations\": %" PRIu32 "}, ",
            document->kdf.memory_kib, document->kdf.time_ms, document->kdf.floor_memory_kib,

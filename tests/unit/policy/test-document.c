@@ -35,6 +35,7 @@ static void what_is_left_out_has_defaults(void **state)
     assert_int_equal(document.pin.min_length, 6);
     assert_int_equal(document.pin.max_length, 20);
     assert_true(document.pin.digits_only);
+    assert_false(document.pin.allow_simple);
     assert_int_equal(document.kdf.memory_kib, 65536);
     assert_int_equal(document.kdf.time_ms, 500);
     assert_int_equal(document.kdf.floor_memory_kib, 8192);
@@ -44,12 +45,24 @@ static void what_is_left_out_has_defaults(void **state)
     assert_int_equal(document.lockout.lockout_recovery_s, 86400);
 }
 
+static void without_a_document_its_defaults_hold(void **state)
+{
+    const struct policy_document document = parse("{\"pcrs\":[7,12]}");
+    struct policy_document none;
+
+    (void)state;
+    none = policy_document_default();
+    assert_int_equal(none.pcrs, 0);
+    assert_memory_equal(&none.pin, &document.pin, sizeof(none.pin));
+    assert_memory_equal(&none.kdf, &document.kdf, sizeof(none.kdf));
+}
+
 static void every_key_is_read(void **state)
 {
     const struct policy_document document =
         parse("{ \"version\": 1, \"bank\": \"sha384\", \"pcrs\": [0, 22, 13], \"cap\": 13, \"tries\": 10, \"root\": "
               "\"any\",\n"
-              "\"pin\": { \"min_length\": 8, \"max_length\": 64, \"characters\": \"any\" },\n"
+              "\"pin\": { \"min_length\": 8, \"max_length\": 64, \"characters\": \"any\", \"allow_simple\": true },\n"
               "\"kdf\": { \"memory_kib\": 131072, \"time_ms\": 700, \"floor_memory_kib\": 65536,"
               " \"floor_iterations\": 4 },\n"
               "\"lockout\": { \"max_tries\": 10, \"recovery_s\": 7200, \"lockout_recovery_s\": 0 } }\n");
@@ -62,6 +75,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(document.pin.min_length, 8);
     assert_int_equal(document.pin.max_length, 64);
     assert_false(document.pin.digits_only);
+    assert_true(document.pin.allow_simple);
     assert_int_equal(document.kdf.memory_kib, 131072);
     assert_int_equal(document.kdf.time_ms, 700);
     assert_int_equal(document.kdf.floor_memory_kib, 65536);
@@ -137,6 +151,7 @@ static void pin_rules_are_checked(void **state)
     assert_refused("{\"pcrs\":[7,12],\"pin\":{\"min_length\":8,\"max_length\":7}}", "\"max_length\": 7 is below");
     assert_refused("{\"pcrs\":[7,12],\"pin\":{\"min_length\":21}}", "\"max_length\": 20 is below");
     assert_refused("{\"pcrs\":[7,12],\"pin\":{\"characters\":\"letters\"}}", "\"characters\": \"letters\"");
+    assert_refused("{\"pcrs\":[7,12],\"pin\":{\"allow_simple\":1}}", "\"allow_simple\": must be");
     assert_refused("{\"pcrs\":[7,12],\"pin\":[]}", "\"pin\": must be an object");
     assert_int_equal(parse("{\"pcrs\":[7,12],\"pin\":{\"min_length\":20}}").pin.min_length, 20);
 }
@@ -172,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_left_out_has_defaults),
+        cmocka_unit_test(without_a_document_its_defaults_hold),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(text_that_is_no_document_is_refused),
         cmocka_unit_test(another_version_is_refused),

@@ -3,6 +3,8 @@
 #include "policy/document.h"
 
 static const struct pin_rules digits = { .min_length = 6, .max_length = 20, .digits_only = true };
+static const struct pin_rules simple = { .min_length = 4, .max_length = 20, .digits_only = true, .allow_simple = true };
+static const struct pin_rules short_digits = { .min_length = 4, .max_length = 20, .digits_only = true };
 static const struct pin_rules any = { .min_length = 6, .max_length = 20, .digits_only = false };
 
 static struct error error;
@@ -24,14 +26,14 @@ static void assert_refused(const struct pin_rules *rules, const char *text, cons
 static void good_pins_pass(void **state)
 {
     (void)state;
-    assert_good(check(&digits, "123456", 6), &error);
-    assert_good(check(&digits, "01234567890123456789", 20), &error);
+    assert_good(check(&digits, "481526", 6), &error);
+    assert_good(check(&digits, "48152604937160825379", 20), &error);
     assert_good(check(&any, "pass wörd", strlen("pass wörd")), &error);
 }
 
 static void length_is_checked(void **state)
 {
-    const struct pin_rules long_rules = { .min_length = 4, .max_length = 1000, .digits_only = true };
+    const struct pin_rules long_rules = { 4, 1000, .digits_only = true, .allow_simple = true };
     char text[PIN_MAX_BYTES + 2] = "";
 
     (void)state;
@@ -67,6 +69,48 @@ static void the_form_of_a_recovery_key_is_no_pin(void **state)
     assert_refused(&any_rules, "1 2 3 4 5 6 7 8", "looks like a recovery key");
 }
 
+static void first_guesses_are_refused(void **state)
+{
+    static const char *const repeats[] = { "111111", "0000", "121212", "1212", "481481", "48154815" };
+    static const char *const sequences[] = { "123456", "654321", "567890", "890123",         "210987",
+                                             "0123",   "135791", "246802", "012345678901234" };
+    static const char *const years[] = { "1987",     "2031",    "198712", "061987", "24121987",
+                                         "19871224", "2024061", "198799", "71987",  "1061987" };
+
+    (void)state;
+    for (size_t i = 0; i < array_size(repeats); i++) {
+        assert_refused(&short_digits, repeats[i], "repeats itself");
+        assert_good(check(&simple, repeats[i], strlen(repeats[i])), &error);
+    }
+    for (size_t i = 0; i < array_size(sequences); i++) {
+        assert_refused(&short_digits, sequences[i], "is a sequence");
+        assert_good(check(&simple, sequences[i], strlen(sequences[i])), &error);
+    }
+    for (size_t i = 0; i < array_size(years); i++) {
+        assert_refused(&short_digits, years[i], "with a year");
+        assert_good(check(&simple, years[i], strlen(years[i])), &error);
+    }
+    assert_refused(&any, "abcdefgh", "is a sequence");
+    assert_refused(&any, "fedcba", "is a sequence");
+    assert_refused(&any, "abcabc", "repeats itself");
+    assert_refused(&any, "tttttt", "repeats itself");
+}
+
+/* One step away from each of those. */
+static void others_are_not_refused(void **state)
+{
+    static const char *const good[] = { "112111", "1213",   "123457", "123465",   "1876",     "2187",
+                                        "9871",   "481482", "819874", "730914",   "41987206", "198712241",
+                                        "531970", "321987", "001987", "32011987", "01002024", "53197086425319708642" };
+
+    (void)state;
+    for (size_t i = 0; i < array_size(good); i++)
+        assert_good(check(&short_digits, good[i], strlen(good[i])), &error);
+    assert_good(check(&any, "abcdeg", 6), &error);
+    assert_good(check(&any, "acegik", 6), &error);
+    assert_good(check(&any, "x198712", 7), &error);
+}
+
 static void no_pin_is_too_short(void **state)
 {
     const struct secret none = { 0 };
@@ -79,7 +123,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_pins_pass),         cmocka_unit_test(length_is_checked),
-        cmocka_unit_test(characters_are_checked), cmocka_unit_test(the_form_of_a_recovery_key_is_no_pin),
+        cmocka_unit_test(characters_are_checked),
+        cmocka_unit_test(the_form_of_a_recovery_key_is_no_pin),
+        cmocka_unit_test(first_guesses_are_refused),
+        cmocka_unit_test(others_are_not_refused),
         cmocka_unit_test(no_pin_is_too_short),
     };
 

@@ -1,6 +1,7 @@
 /*
  * Known answers made with other programs: Argon2id with argon2-cffi's hash_secret_raw(time_cost 2, memory_cost 1024,
- * parallelism 2, hash_len 64), HKDF with `openssl kdf -keylen 32 -kdfopt digest:SHA256 … HKDF | base64`.
+ * parallelism 2, hash_len 64), HKDF with `openssl kdf -keylen 32 -kdfopt digest:SHA256 … HKDF | base64`, AES-256-GCM
+ * with python-cryptography's AESGCM, its key with Python's hmac.
  */
 #include "protect/keys.h"
 
@@ -14,6 +15,14 @@
 #define UUID "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 #define PASSPHRASE "FLKYuGM2OQlr1zcGDs67zRAHqxHr8hCgRXKAty/mD5g="
 #define PASSPHRASE_NO_PIN "7D4Ty3soKLQOW+lGpT+pF26SIAItmWw0lq2LuOvzH48="
+
+/* The volume key 00 01 … 3f under the nonce 64 65 … 6f; B is 20 21 … 3f, and then empty. */
+#define WRAPPED                                                                                                        \
+    "6465666768696a6b6c6d6e6f7f12bd1c4603083ee7ccee57fa89d00f33a998d5a68e8d700e5d7604b803613e9fd5f0b1a7698f2ade81699d" \
+    "85a85e41857fe68ff37f02fe0fae09265d378536adde0aafd0e698d0645c4f812abf1947"
+#define WRAPPED_NO_PIN                                                                                                 \
+    "6465666768696a6b6c6d6e6fc12cdf80da88ab4b6793344db431ea06d0faabf07fd05de034dae9e7a3b089d3b9e88f4270c05a3f6d5c60a2" \
+    "7a0026e33ca7f1b3732ee0a84a6521542820af78d7ba83e715d07417a41597eecbc37bcf"
 
 /* The linker puts this in the place of libargon2's: a quarter of this machine's RAM is not to be taken by a test. */
 int __real_argon2id_hash_raw(uint32_t t, uint32_t m, uint32_t lanes, const void *password, size_t password_size,
@@ -175,6 +184,96 @@ static void test_passphrase_refuses(void **state)
     assert_null(ret.bytes);
 }
 
+static struct secret wrapped(const char *hex)
+{
+    struct secret secret;
+    struct error error;
+
+    assert_good(secret_new(&secret, strlen(hex) / 2, &error), &error);
+    assert_true(hex_decode(hex, secret.bytes, secret.capacity));
+    secret.size = secret.capacity;
+    return secret;
+}
+
+static void test_volume_key_known_answers(void **state)
+{
+    cleanup(secret_free) struct secret key = counting(0, 64);
+    cleanup(secret_free) struct secret mix = counting(32, KEYS_MIX_BYTES);
+    cleanup(secret_free) struct secret with_pin = wrapped(WRAPPED);
+    cleanup(secret_free) struct secret without = wrapped(WRAPPED_NO_PIN);
+    cleanup(secret_free) struct secret a = { 0 }, b = { 0 };
+    struct error error;
+
+    (void)state;
+    assert_good(keys_unwrap_volume_key(&with_pin, &mix, UUID, &a, &error), &error);
+    assert_true(secret_equal(&a, &key));
+    assert_good(keys_unwrap_volume_key(&without, NULL, UUID, &b, &error), &error);
+    assert_true(secret_equal(&b, &key));
+}
+
+/* Each size, and back; a nonce is never used again. */
+static void test_volume_key_there_and_back(void **state)
+{
+    cleanup(secret_free) struct secret mix = counting(32, KEYS_MIX_BYTES);
+
+    (void)state;
+    for (size_t size = 1; size <= KEYS_MAX_VOLUME_KEY_BYTES; size++) {
+        cleanup(secret_free) struct secret key = counting(7, size);
+        cleanup(secret_free) struct secret one = { 0 }, other = { 0 }, again = { 0 };
+        struct error error;
+
+        assert_good(keys_wrap_volume_key(&key, &mix, UUID, &one, &error), &error);
+        assert_good(keys_wrap_volume_key(&key, &mix, UUID, &other, &error), &error);
+        assert_int_equal(one.size, 12 + size + 16);
+        assert_false(secret_equal(&one, &other));
+        assert_good(keys_unwrap_volume_key(&one, &mix, UUID, &again, &error), &error);
+        assert_true(secret_equal(&again, &key));
+    }
+}
+
+static void test_volume_key_is_authenticated(void **state)
+{
+    cleanup(secret_free) struct secret mix = counting(32, KEYS_MIX_BYTES);
+    cleanup(secret_free) struct secret other_mix = counting(33, KEYS_MIX_BYTES);
+    cleanup(secret_free) struct secret sealed = wrapped(WRAPPED);
+    struct secret ret = { 0 };
+    struct error error;
+
+    (void)state;
+    assert_error(keys_unwrap_volume_key(&sealed, &other_mix, UUID, &ret, &error), &error, ERROR_METADATA, "decrypt");
+    assert_error(keys_unwrap_volume_key(&sealed, NULL, UUID, &ret, &error), &error, ERROR_METADATA, "decrypt");
+    assert_error(keys_unwrap_volume_key(&sealed, &mix, "1b4e28ba-2fa1-11d2-883f-0016d3cca428", &ret, &error), &error,
+                 ERROR_METADATA, "decrypt");
+    for (size_t i = 0; i < sealed.size; i++) {
+        sealed.bytes[i] ^= 1;
+        assert_error(keys_unwrap_volume_key(&sealed, &mix, UUID, &ret, &error), &error, ERROR_METADATA, "decrypt");
+        sealed.bytes[i] ^= 1;
+    }
+    assert_null(ret.bytes);
+}
+
+static void test_volume_key_refuses(void **state)
+{
+    cleanup(secret_free) struct secret mix = counting(32, KEYS_MIX_BYTES);
+    cleanup(secret_free) struct secret secret = counting(0, 200);
+    struct secret ret = { 0 };
+    struct error error;
+
+    (void)state;
+    secret.size = KEYS_MAX_VOLUME_KEY_BYTES + 1;
+    assert_error(keys_wrap_volume_key(&secret, &mix, UUID, &ret, &error), &error, ERROR_REFUSED, "65 bytes");
+    secret.size = 0;
+    assert_error(keys_wrap_volume_key(&secret, &mix, UUID, &ret, &error), &error, ERROR_REFUSED, "0 bytes");
+    secret.size = 28;
+    assert_error(keys_unwrap_volume_key(&secret, &mix, UUID, &ret, &error), &error, ERROR_METADATA, "28 bytes");
+    secret.size = 28 + KEYS_MAX_VOLUME_KEY_BYTES + 1;
+    assert_error(keys_unwrap_volume_key(&secret, &mix, UUID, &ret, &error), &error, ERROR_METADATA, "93 bytes");
+    secret.size = 60;
+    assert_error(keys_unwrap_volume_key(&secret, &mix, "no UUID", &ret, &error), &error, ERROR_METADATA, "not a UUID");
+    assert_error(keys_wrap_volume_key(&secret, &mix, "no UUID", &ret, &error), &error, ERROR_METADATA, "not a UUID");
+    assert_null(ret.bytes);
+}
+
 static uint32_t quarter_of_ram_kib(void)
 {
     return (uint32_t)((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4096);
@@ -258,6 +357,10 @@ int main(void)
         cmocka_unit_test(test_passphrase_known_answers),
         cmocka_unit_test(test_passphrase_depends_on_everything),
         cmocka_unit_test(test_passphrase_refuses),
+        cmocka_unit_test(test_volume_key_known_answers),
+        cmocka_unit_test(test_volume_key_there_and_back),
+        cmocka_unit_test(test_volume_key_is_authenticated),
+        cmocka_unit_test(test_volume_key_refuses),
         cmocka_unit_test(test_calibrate),
         cmocka_unit_test(test_calibrate_obeys_the_floor),
         cmocka_unit_test(test_calibrate_measures),

@@ -123,6 +123,59 @@ static void test_announced_keyslot_is_the_one_that_is_used(void **state)
     assert_int_equal(planned, add_keyslot(bench));
 }
 
+/* What is left of a protector is nothing as long as its token is there; then its keyslot goes, and its object is told.
+ */
+static void test_announced_end(void **state)
+{
+    struct bench *bench = *state;
+    struct protector old = a_protector(1);
+    struct object_name names[VOLUME_MAX_TOKENS];
+    struct token_list list;
+    struct error error;
+    size_t count;
+
+    old.keyslot = add_keyslot(bench);
+    write_token(bench, TOKEN_TYPE_PROTECTOR, 1, old.keyslot);
+    assert_good(leftover_announce_end(bench->volume, &old, &error), &error);
+    assert_good(leftover_objects(bench->volume, names, &count, &error), &error);
+    assert_int_equal(count, 0);
+    assert_good(leftover_clear(bench->volume, -1, &error), &error);
+    assert_int_equal(keyslots(bench), 3);
+    assert_good(leftover_announce_end(bench->volume, &old, &error), &error);
+    assert_good(volume_tokens(bench->volume, TOKEN_TYPE_PROTECTOR, &list, &error), &error);
+    assert_good(volume_token_remove(bench->volume, list.numbers[0], &error), &error);
+    assert_good(leftover_objects(bench->volume, names, &count, &error), &error);
+    assert_int_equal(count, 1);
+    assert_good(leftover_clear(bench->volume, -1, &error), &error);
+    assert_int_equal(keyslots(bench), 1);
+    assert_int_equal(tokens(bench, TOKEN_TYPE_PENDING), 0);
+}
+
+/* The keyslot goes at once; the token stays as long as the object is in force and no protector's. */
+static void test_object_in_force(void **state)
+{
+    struct bench *bench = *state;
+    struct protector protector = a_protector(1);
+    cleanup(approval_free) struct approval approval = { 0 };
+    struct object_name name;
+    struct error error;
+
+    assert_good(sealed_name(&protector.sealed, &name, &error), &error);
+    assert_good(leftover_announce(bench->volume, &protector, &error), &error);
+    add_keyslot(bench);
+    assert_good(approval_add_object(&approval, &name, &error), &error);
+    assert_good(leftover_clear_dead(bench->volume, -1, &approval, &error), &error);
+    assert_int_equal(keyslots(bench), 1);
+    assert_int_equal(tokens(bench, TOKEN_TYPE_PENDING), 1);
+    write_token(bench, TOKEN_TYPE_PROTECTOR, 1, -1);
+    assert_good(leftover_clear_dead(bench->volume, -1, &approval, &error), &error);
+    assert_int_equal(tokens(bench, TOKEN_TYPE_PENDING), 0);
+    assert_good(leftover_announce(bench->volume, &protector, &error), &error);
+    approval_remove_object(&approval, 0);
+    assert_good(leftover_clear_dead(bench->volume, -1, &approval, &error), &error);
+    assert_int_equal(tokens(bench, TOKEN_TYPE_PENDING), 0);
+}
+
 static void test_cut_after_the_announcement(void **state)
 {
     struct bench *bench = *state;
@@ -298,6 +351,8 @@ int main(void)
         test(test_damaged_protector),
         test(test_objects),
         test(test_no_keyslot_free),
+        test(test_announced_end),
+        test(test_object_in_force),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,7 @@ static void test_whole_way(void **state)
     assert_good(target_prepare(target, machine->tpm, NULL, &error), &error);
     assert_int_equal(machine_handles(machine), 2);
     assert_good(keys_stretch(&pin, &target->protector->kdf, &auth, &mix, &error), &error);
-    assert_good(target_passphrase(target, &auth, &mix, &passphrase, &error), &error);
+    assert_good(target_unseal(target, &auth, &mix, &passphrase, &error), &error);
     assert_good(volume_keyslot_open(target->volume, target->protector->keyslot, &passphrase, NULL, NULL, &error),
                 &error);
     target_free(target);

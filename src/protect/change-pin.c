@@ -1,0 +1,446 @@
+#include "protect/change-pin.h"
+
+#include "base/cleanup.h"
+#include "protect/approve.h"
+#include "protect/keys.h"
+#include "protect/leftover.h"
+#include "protect/payload.h"
+#include "protect/provision.h"
+#include "protect/recover.h"
+
+#include <string.h>
+
+#define NAMES_TEXT 256
+
+/* ---- which volumes, which protectors ---- */
+
+static void volume_free(struct change_pin_volume *volume)
+{
+    sealing_free(&volume->sealing);
+    secret_free(&volume->key);
+    volume_close(&volume->volume);
+}
+
+static int nothing_enrolled(const struct state *state, struct error *error)
+{
+    error_set(error, ERROR_NO_PROTECTOR, "nothing is enrolled on this machine (state folder \"%s\")", state->folder);
+    return error_remedy(error, "run: bootseal enroll");
+}
+
+static int no_such_protector(const struct change_pin_volume *volume, const char *wanted, struct error *error)
+{
+    const char *path = volume_path(volume->volume);
+
+    if (wanted)
+        return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector \"%s\" with a PIN", path, wanted);
+    error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector with a PIN", path);
+    return error_remedy(error, "run: bootseal enroll %s", path);
+}
+
+static int choose_protector(struct change_pin_volume *volume, const char *wanted, struct error *error)
+{
+    cleanup(protector_list_free) struct protector_list list = { 0 };
+    size_t found = 0;
+    int r = protector_list_read(volume->volume, TOKEN_TYPE_PROTECTOR, &list, error);
+
+    for (size_t i = 0; !r && i < list.count; i++) {
+        const struct protector *protector = &list.items[i];
+
+        if (protector->kind != PROTECTOR_TPM2_PIN || (wanted && strncmp(protector->id, wanted, strlen(wanted)) != 0))
+            continue;
+        volume->old = *protector;
+        found++;
+    }
+    if (!r && !found)
+        return no_such_protector(volume, wanted, error);
+    if (!r && found > 1) {
+        error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN%s%s", volume_path(volume->volume), found,
+                  wanted ? " whose IDs begin with " : "", wanted ? wanted : "");
+        return error_remedy(error, "name the volume and, with --protector, the one that is meant; bootseal status "
+                                   "lists them");
+    }
+    return r;
+}
+
+static int add_volume(struct change_pin *change, const struct pinned_volume *pin, const char *device,
+                      struct error *error)
+{
+    struct change_pin_volume *volume = &change->volumes[change->count++];
+    int r;
+
+    volume->pin = pin;
+    volume->keep = -1;
+    r = volume_open(&volume->volume, device, error);
+    r = r ?: pins_check_volume(pin, volume->volume, error);
+    return r ?: choose_protector(volume, change->request.protector, error);
+}
+
+static int find_one(struct change_pin *change, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    const char *device = change->request.device;
+    const struct pinned_volume *pin;
+    int r = volume_open(&volume, device, error);
+
+    if (r)
+        return r;
+    pin = pins_find(&change->state.pins, volume_uuid(volume));
+    if (pin)
+        return add_volume(change, pin, device, error);
+    error_set(error, ERROR_NO_PROTECTOR, "\"%s\" is not enrolled on this machine (state folder \"%s\")", device,
+              change->state.folder);
+    return error_remedy(error, "run: bootseal enroll %s", device);
+}
+
+/* Volumes without a PIN have none to change. */
+static int find_all(struct change_pin *change, struct error *error)
+{
+    const struct pins *pins = &change->state.pins;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < pins->volume_count; i++) {
+        r = add_volume(change, &pins->volumes[i], pins->volumes[i].device, error);
+        if (r == ERROR_NO_PROTECTOR) {
+            volume_free(&change->volumes[--change->count]);
+            change->volumes[change->count] = (struct change_pin_volume){ 0 };
+            r = 0;
+        }
+    }
+    if (!r && !change->count)
+        r = error_set(error, ERROR_NO_PROTECTOR, "no volume of this machine has a protector with a PIN");
+    return r;
+}
+
+static int find_volumes(struct change_pin *change, struct error *error)
+{
+    change->volumes = calloc(PINS_MAX_VOLUMES, sizeof(*change->volumes));
+    if (!change->volumes)
+        return error_no_memory(error);
+    if (!change->state.has_pins)
+        return nothing_enrolled(&change->state, error);
+    return change->request.device ? find_one(change, error) : find_all(change, error);
+}
+
+/* Each change of the approval writes all headers. */
+static int reopen_all(struct change_pin *change, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < change->count; i++)
+        r = approve_reopen(&change->state, &change->volumes[i].volume, error);
+    return r;
+}
+
+static int prepare_tpm(struct change_pin *change, struct error *error)
+{
+    struct state *state = &change->state;
+    bool lost;
+    int r = provision_tpm(change->request.tpm, state, &lost, error);
+
+    r = r ?: approve_settle(change->request.tpm, state, lost, error);
+    if (!r && !state->approval.object_count)
+        r = nothing_enrolled(state, error);
+    return r ?: reopen_all(change, error);
+}
+
+/* ---- being entitled ---- */
+
+static int prepare(struct change_pin *change, const struct change_pin_volume *volume,
+                   const struct authority_signer *signer, struct unseal *ret, struct error *error)
+{
+    int r = pins_check_protector(&change->state.pins, &volume->old, error);
+
+    return r ?: sealing_prepare_unseal(change->request.tpm, &change->state, &volume->old, signer, ret, error);
+}
+
+/* Everything about the first one but the PIN: a lockout is told before anyone types. */
+static int check_first(struct change_pin *change, struct error *error)
+{
+    cleanup(unseal_free) struct unseal unseal = { 0 };
+    struct authority_signer signer = authority_signer(change->state.authority);
+
+    return prepare(change, &change->volumes[0], &signer, &unseal, error);
+}
+
+int change_pin_begin(struct change_pin *ret, const struct change_pin_request *request, struct error *error)
+{
+    int r;
+
+    *ret = (struct change_pin){ .request = *request, .state.lock = -1 };
+    if (request->forgotten && !request->device)
+        return error_set(error, ERROR_USAGE, "a passphrase opens one volume: name it");
+    r = state_open(request->state_folder, STATE_CHANGE, &ret->state, error);
+    r = r ?: find_volumes(ret, error);
+    r = r ?: prepare_tpm(ret, error);
+    return r || request->forgotten ? r : check_first(ret, error);
+}
+
+static int open_by_keys(struct change_pin *change, struct change_pin_volume *volume, const struct secret *auth,
+                        const struct secret *mix, struct error *error)
+{
+    cleanup(unseal_free) struct unseal unseal = { 0 };
+    cleanup(secret_free) struct secret sealed = { 0 };
+    cleanup(secret_free) struct secret opener = { 0 };
+    struct authority_signer signer = authority_signer(change->state.authority);
+    int r = prepare(change, volume, &signer, &unseal, error);
+
+    r = r ?: unseal_finish(&unseal, auth, &sealed, error);
+    r = r ?: payload_unwrap(&volume->old, &sealed, mix, &opener, error);
+    return r ?: payload_check(volume->volume, &volume->old, &opener, &volume->key, error);
+}
+
+static bool share_pin(const struct change_pin_volume *a, const struct change_pin_volume *b)
+{
+    const struct kdf_parameters *x = &a->old.kdf, *y = &b->old.kdf;
+
+    return x->memory_kib == y->memory_kib && x->iterations == y->iterations && x->lanes == y->lanes &&
+           memcmp(x->salt, y->salt, sizeof(x->salt)) == 0;
+}
+
+/* The first one decides whether the PIN is right for all that share it; it is not tried on the others when it is not.
+ */
+static int try_group(struct change_pin *change, size_t first, const struct secret *pin, struct error *error)
+{
+    cleanup(secret_free) struct secret auth = { 0 };
+    cleanup(secret_free) struct secret mix = { 0 };
+    struct change_pin_volume *leader = &change->volumes[first];
+    int r = pins_check_protector(&change->state.pins, &leader->old, error);
+    bool decided = false;
+
+    r = r ?: keys_stretch(pin, &leader->old.kdf, &auth, &mix, error);
+    for (size_t i = first; i < change->count; i++) {
+        struct change_pin_volume *volume = &change->volumes[i];
+
+        if (!share_pin(leader, volume))
+            continue;
+        volume->tried = true;
+        r = r ?: open_by_keys(change, volume, &auth, &mix, error);
+        if (r == ERROR_WRONG_PIN && decided)
+            return error_set(error, ERROR_METADATA, "\"%s\" and \"%s\" say that they share a PIN, and do not",
+                             leader->pin->name, volume->pin->name);
+        decided = !r;
+    }
+    return r;
+}
+
+static void leave_out_closed(struct change_pin *change)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < change->count; i++) {
+        struct change_pin_volume *volume = &change->volumes[i];
+
+        if (volume->key.size)
+            change->volumes[kept++] = *volume;
+        else
+            volume_free(volume);
+    }
+    memset(&change->volumes[kept], 0, (change->count - kept) * sizeof(*change->volumes));
+    change->count = kept;
+}
+
+/* What a change that was cut has left. */
+static int settle_all(struct change_pin *change, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < change->count; i++)
+        r = sealing_settle(change->request.tpm, &change->state, &change->volumes[i].volume, change->volumes[i].keep,
+                           error);
+    return r ?: reopen_all(change, error);
+}
+
+int change_pin_by_pin(struct change_pin *change, const struct secret *pin, struct error *error)
+{
+    bool refused = false, opened = false;
+    struct error ignored;
+    int r = 0;
+
+    for (size_t i = 0; i < change->count; i++)
+        change->volumes[i].tried = false;
+    for (size_t i = 0; i < change->count; i++) {
+        if (change->volumes[i].tried)
+            continue;
+        r = try_group(change, i, pin, error);
+        if (r && r != ERROR_WRONG_PIN)
+            return r;
+        refused = refused || r;
+        opened = opened || !r;
+    }
+    if (!opened)
+        return r;
+    /* these wrong tries are ours, not a guesser's: the PIN is one of this machine's */
+    if (refused)
+        (void)provision_forgive(change->request.tpm, &change->state, &ignored);
+    leave_out_closed(change);
+    return settle_all(change, error);
+}
+
+/* Who has forgotten a PIN has tried some. The new object could not be proven while the TPM refuses PINs. */
+static int end_lockout(struct change_pin *change, struct error *error)
+{
+    struct tpm_state now;
+    int r = tpm_state_read(change->request.tpm, &now, error);
+
+    return r || !now.in_lockout ? r : provision_forgive(change->request.tpm, &change->state, error);
+}
+
+int change_pin_by_passphrase(struct change_pin *change, const struct secret *passphrase, struct error *error)
+{
+    struct change_pin_volume *volume = &change->volumes[0];
+    int r = recover_any(volume->volume, passphrase, &volume->key, &volume->keep, error);
+
+    if (r)
+        return error_prefix(error, "the existing passphrase");
+    /* the old protector's own: it goes with the protector */
+    if (volume->keep == volume->old.keyslot)
+        volume->keep = -1;
+    r = end_lockout(change, error);
+    return r ?: settle_all(change, error);
+}
+
+/* ---- the change ---- */
+
+static uint32_t maximum(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static int choose_kdf(const struct change_pin *change, const struct secret *pin, struct kdf_parameters *ret,
+                      struct error *error)
+{
+    const struct pins *pins = &change->state.pins;
+    struct kdf_rules rules = change->request.kdf;
+    uint32_t others = 0;
+
+    /* less would be refused at the next boot */
+    rules.floor_memory_kib = maximum(rules.floor_memory_kib, pins->floor_memory_kib);
+    rules.floor_iterations = maximum(rules.floor_iterations, pins->floor_iterations);
+    for (size_t i = 0; i < pins->volume_count; i++)
+        others |= 1u << i;
+    for (size_t i = 0; i < change->count; i++)
+        others &= ~(1u << (change->volumes[i].pin - pins->volumes));
+    return sealing_choose_kdf(change->request.tpm, &change->state, others, &rules, pin, ret, error);
+}
+
+static int seal_all(struct change_pin *change, const struct secret *pin, struct error *error)
+{
+    struct kdf_parameters kdf;
+    int r = choose_kdf(change, pin, &kdf, error);
+
+    for (size_t i = 0; !r && i < change->count; i++) {
+        struct change_pin_volume *volume = &change->volumes[i];
+        struct sealing *sealing = &volume->sealing;
+
+        *sealing = (struct sealing){ change->request.tpm, &change->state, &volume->volume, &volume->key };
+        r = sealing_describe(sealing, PROTECTOR_TPM2_PIN, volume->old.label, error);
+        sealing->protector.payload = volume->old.payload;
+        sealing->protector.kdf = kdf;
+        r = r ?: sealing_seal(sealing, pin, error);
+        r = r ?: sealing_announce(sealing, error);
+    }
+    return r;
+}
+
+static int approve_all(struct change_pin *change, struct error *error)
+{
+    cleanup(approval_free) struct approval draft = { 0 };
+    int r = approval_copy(&change->state.approval, &draft, error);
+
+    for (size_t i = 0; !r && i < change->count; i++)
+        r = sealing_add_object(&change->volumes[i].sealing, &draft, error);
+    r = r ?: approve_switch(change->request.tpm, &change->state, &draft, error);
+    return r ?: reopen_all(change, error);
+}
+
+static int install_all(struct change_pin *change, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < change->count; i++) {
+        struct change_pin_volume *volume = &change->volumes[i];
+
+        r = sealing_install(&volume->sealing, error);
+        if (!r && volume->old.keyslot >= 0 && volume->old.payload == PAYLOAD_KEYSLOT)
+            r = volume_keyslot_copy_priority(volume->volume, volume->old.keyslot, volume->sealing.protector.keyslot,
+                                             error);
+        r = r ?: leftover_announce_end(volume->volume, &volume->old, error);
+    }
+    return r;
+}
+
+static int replace_tokens(struct change_pin *change, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < change->count; i++) {
+        r = sealing_write_token(&change->volumes[i].sealing, change->volumes[i].old.token, error);
+        change->volumes[i].changed = !r;
+    }
+    return r;
+}
+
+/* What each header's token says holds: this takes a change back, or completes it. The error to tell is another one. */
+static void clear_away(struct change_pin *change)
+{
+    struct state *state = &change->state;
+    struct error ignored;
+
+    /* a switch that failed half way: the TPM knows which list is in force */
+    if (state->has_next && approve_settle(change->request.tpm, state, false, &ignored))
+        return;
+    for (size_t i = 0; i < change->count; i++)
+        if (change->volumes[i].volume)
+            (void)sealing_settle(change->request.tpm, state, &change->volumes[i].volume, change->volumes[i].keep,
+                                 &ignored);
+}
+
+static bool name_volumes(const struct change_pin *change, bool changed, char ret[NAMES_TEXT])
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < change->count && length < NAMES_TEXT; i++)
+        if (change->volumes[i].changed == changed)
+            length += (size_t)snprintf(ret + length, NAMES_TEXT - length, "%s\"%s\"", length ? ", " : "",
+                                       change->volumes[i].pin->name);
+    return length > 0;
+}
+
+static int tell_progress(const struct change_pin *change, struct error *error)
+{
+    char done[NAMES_TEXT] = "", left[NAMES_TEXT] = "";
+
+    if (name_volumes(change, true, done) && name_volumes(change, false, left)) {
+        error_prefix(error, "%s has the new PIN, but %s the old one", done, left);
+        return error_remedy(error, "run it again with the old PIN for the others: bootseal change-pin");
+    }
+    return error_prefix(error, "the PIN is as it was");
+}
+
+int change_pin_finish(struct change_pin *change, const struct secret *pin, struct error *error)
+{
+    int r = seal_all(change, pin, error);
+
+    r = r ?: approve_all(change, error);
+    r = r ?: install_all(change, error);
+    r = r ?: replace_tokens(change, error);
+    if (r) {
+        clear_away(change);
+        return tell_progress(change, error);
+    }
+    r = settle_all(change, error);
+    if (!r)
+        return 0;
+    error_prefix(error, "the PIN is changed, but what is left of the old one could not be cleared away");
+    return error_remedy(error, "run bootseal change-pin once more: until then an old copy of the header would make "
+                               "the old PIN good again");
+}
+
+void change_pin_end(struct change_pin *change)
+{
+    for (size_t i = 0; change->volumes && i < change->count; i++)
+        volume_free(&change->volumes[i]);
+    free(change->volumes);
+    state_close(&change->state);
+    *change = (struct change_pin){ .state.lock = -1 };
+}
