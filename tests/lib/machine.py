@@ -207,7 +207,7 @@ class Machine:
             "-object", "rng-random,id=random,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=random",
             *(self._firmware_arguments() if self.firmware else []),
             *(self._direct_arguments() if self.direct else []),
-            *self._disk_arguments(), *self.extra_arguments,
+            *self.extra_arguments, *self._disk_arguments(),  # a disk may need a controller from there
         ]
 
     def _firmware_arguments(self) -> list:

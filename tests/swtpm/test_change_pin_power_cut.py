@@ -13,6 +13,11 @@ WRITES = 90
 COMMANDS = 70
 
 
+def sampled(numbers, step=5):
+    """Every STEP-th in each run, the others in `tests/run full`."""
+    return [pytest.param(number, marks=[] if i % step == 0 else pytest.mark.full) for i, number in enumerate(numbers)]
+
+
 def change_arguments(bench, *arguments, pin=PIN, key=None):
     """The call that changes the PIN to NEW_PIN."""
     return bench.arguments("change-pin", "--policy", bench.policy, "--new-pin-file",
@@ -64,21 +69,21 @@ def change_again(bench, volume):
     assert_clean(bench, volume, THIRD_PIN)
 
 
-@pytest.mark.parametrize("number", range(1, WRITES))
+@pytest.mark.parametrize("number", sampled(range(1, WRITES)))
 def test_threat_16_at_each_write(bench, enrolled, number):
     """Each write to the header, and each file of the state folder."""
     cut_at_write(bench, change_arguments(bench, enrolled), enrolled, number)
     change_again(bench, enrolled)
 
 
-@pytest.mark.parametrize("number", range(2, WRITES, 4))
+@pytest.mark.parametrize("number", sampled(range(2, WRITES, 4)))
 def test_threat_16_within_a_write(bench, enrolled, number):
     """Half of the bytes are written."""
     cut_at_write(bench, change_arguments(bench, enrolled), enrolled, number, torn=True)
     change_again(bench, enrolled)
 
 
-@pytest.mark.parametrize("number", range(1, COMMANDS))
+@pytest.mark.parametrize("number", sampled(range(1, COMMANDS)))
 def test_threat_16_at_each_command(bench, enrolled, number):
     """Each TPM command, executed and its answer lost."""
     result = cut_at_command(bench, change_arguments(bench, enrolled), number, True)
@@ -103,7 +108,7 @@ def test_every_write_and_command_was_cut(bench, enrolled):
     assert cut_at_command(bench, change_arguments(bench, enrolled, pin=NEW_PIN), COMMANDS, True) is None
 
 
-@pytest.mark.parametrize("number", range(1, WRITES, 8))
+@pytest.mark.parametrize("number", sampled(range(1, WRITES, 8)))
 def test_threat_16_forgotten(bench, enrolled, number):
     """By passphrase: the same, and the passphrase opens throughout."""
     cut_at_write(bench, change_arguments(bench, enrolled, key=PASSPHRASE), enrolled, number)
@@ -113,7 +118,7 @@ def test_threat_16_forgotten(bench, enrolled, number):
     assert_clean(bench, enrolled, THIRD_PIN)
 
 
-@pytest.mark.parametrize("number", range(1, 2 * WRITES, 9))
+@pytest.mark.parametrize("number", sampled(range(1, 2 * WRITES, 9)))
 def test_threat_16_two_volumes(bench, enrolled, number):
     """Each opens with one of the PINs; changing the PIN of those that have the old one makes it one again."""
     second = bench.volume()

@@ -20,11 +20,6 @@ from sealed import install  # noqa: E402
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
 
 
-def pytest_configure(config):
-    """FULL marks what only `tests/run full` has time for."""
-    config.addinivalue_line("markers", "full: one of many alike, or slow; not in the everyday run")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def progress(pytestconfig):
     """Show at once, past pytest's capture, what takes long; the function to do so."""

@@ -213,7 +213,8 @@ def test_late_nvme_disk(sealed_layout, layout_machine):
 # Debian's own kernel, which has drivers for what the cloud's never meets.
 EVERY_DRIVER = PLAIN.but(
     name="every-driver", kernel="amd64", packages=(*EXTRA_PACKAGES, "linux-image-amd64"),
-    modules=(*INITRAMFS_MODULES, "xhci_pci", "usb_storage", "uas", "sd_mod", "sdhci_pci", "mmc_block"))
+    modules=(*INITRAMFS_MODULES, "ext4", "crc32c_generic", "xhci_pci", "usb_storage", "uas", "sd_mod", "sdhci_pci",
+             "mmc_block"))
 
 
 @pytest.mark.full
