@@ -1,4 +1,4 @@
-"""A machine's life with its protectors, in real boots: the recovery key at the prompt."""
+"""A machine's life with its protectors, in real boots: the recovery key at the prompt, a new PIN."""
 
 import json
 
@@ -6,9 +6,9 @@ import pytest
 
 import recovery
 from attacks import with_command_line
-from bootseal import Bench
+from bootseal import NEW_PIN, Bench
 from layouts import CAP_PCR, PLAIN, is_capped
-from sealed import pin_prompt
+from sealed import ENROLL_SECONDS, PIN, answer_pin_prompt, pin_prompt
 from storage import clone
 
 ROOT = PLAIN.volume("cryptroot")
@@ -62,3 +62,30 @@ def test_recovery_key_in_the_place_of_the_pin(sealed_layout, layout_machine, dis
     assert "(3 tries left)" in machine.match[0]
     machine.send(made["key"])
     check_opened_by_key(machine, made, 0)
+
+
+@pytest.mark.full
+def test_after_change_pin(sealed_layout, layout_machine, tmp_path):
+    """Changed in the running system, which is capped; the next boot takes the new PIN and counts the old one as wrong."""
+    sealed = sealed_layout(PLAIN)
+    disk = clone(sealed.disks[0], tmp_path / "changed.img")
+    machine = layout_machine(sealed, [disk], keep_disks=True)
+    machine.start()
+    answer_pin_prompt(machine, "cryptroot")
+    machine.wait_shell()
+    machine.write_file("/run/old", PIN.encode())
+    machine.write_file("/run/new", NEW_PIN.encode())
+    machine.check(f"bootseal change-pin --pin-file /run/old --new-pin-file /run/new UUID={ROOT.uuid}", ENROLL_SECONDS)
+    machine.power_off()
+
+    machine.start()
+    answer_pin_prompt(machine, "cryptroot", PIN)
+    machine.expect("wrong PIN")
+    answer_pin_prompt(machine, "cryptroot", NEW_PIN)
+    machine.wait_shell()
+    volume, = json.loads(machine.read_file("/run/bootseal/report.json"))["volumes"]
+    assert (volume["by"], volume["wrong_pins"]) == ("tpm2-pin", 1)
+    status = json.loads(machine.check("bootseal status --json"))
+    assert status["volumes"][0]["state"].startswith("protected"), status
+    machine.kill()
+    disk.unlink()
