@@ -223,11 +223,12 @@ class Machine:
     def _disk_arguments(self) -> list:
         arguments = []
         fate = "off" if self.keep_disks else "on"
+        serial = "" if self.bus == "sd-card" else ",serial=disk{}"
         for number, disk in enumerate(self.disks):
             # unsafe: what the guest has written survives QEMU's death in the page cache, and no more is asked.
             order = "" if self.direct else f",bootindex={number}"
             arguments += ["-drive", f"if=none,id=disk{number},format=raw,cache=unsafe,snapshot={fate},file={disk}",
-                          "-device", f"{self.bus},drive=disk{number},serial=disk{number}{order}"]
+                          "-device", f"{self.bus},drive=disk{number}{serial.format(number)}{order}"]
         return arguments
 
     def power_off(self) -> None:

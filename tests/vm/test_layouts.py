@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import os
 import time
 
 import pytest
 
-from image import INITRAMFS_MODULES
+from image import INITRAMFS_MODULES, MIB
 from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EXTRA_PACKAGES, LVM_ON_LUKS, PLAIN, ROOT_MIB, SEVERAL, Plan,
                      boot_events, extended, is_capped)
 from sealed import PIN, answer_pin_prompt, boot_by_pin
@@ -225,14 +226,17 @@ def test_late_usb_disk(sealed_layout, layout_machine):
 
 
 @pytest.mark.full
-def test_sd_card(sealed_layout, layout_machine):
-    """QEMU's SD card cannot be plugged in later, but the driver finds it late enough."""
+def test_sd_card(sealed_layout, layout_machine, tmp_path):
+    """QEMU's SD card cannot be plugged in later, but the driver finds it late enough. Its size is a power of two."""
     sealed = sealed_layout(EVERY_DRIVER)
-    machine = layout_machine(sealed, bus="sd-card", extra_arguments=["-device", "sdhci-pci"])
+    card = clone(sealed.disks[0], tmp_path / "card.img")
+    os.truncate(card, 512 * MIB)
+    machine = layout_machine(sealed, [card], bus="sd-card", extra_arguments=["-device", "sdhci-pci"])
     machine.start()
     boot_by_pin(machine, "cryptroot")
     check_system(machine, ["cryptroot"])
     assert machine.check("lsblk --noheadings --inverse --output NAME /dev/mapper/cryptroot").count("mmcblk") == 1
+    card.unlink()
 
 
 @pytest.mark.full
