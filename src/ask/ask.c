@@ -102,6 +102,14 @@ static bool answer_is(const struct secret *answer, const char *word)
            strncasecmp((const char *)answer->bytes, word, answer->size) == 0;
 }
 
+int ask_text(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error)
+{
+    char text[PROMPT_TEXT];
+
+    format_prompt(text, prompt, "");
+    return terminal_ask(way->console, text, TERMINAL_ECHO, ret, error);
+}
+
 int ask_yes_no(const struct ask_way *way, const char *question, bool *ret, struct error *error)
 {
     char text[PROMPT_TEXT];

@@ -48,6 +48,9 @@ int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret 
  */
 int ask_recovery_key(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
 
+/* Asks on the terminal (never by askpass) for a line that is no secret, with echo. Errors as ask_secret(). */
+int ask_text(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
 /* Whether a question can be asked: there is a terminal, or askpass. */
 bool ask_is_possible(const struct ask_way *way);
 

@@ -1,12 +1,16 @@
 #include "protect/remove.h"
+#include "ask/ask.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/verb.h"
 
+#include <string.h>
+
 static const struct option_row options[] = {
     { "protector", "ID", "this protector alone (the first characters of its ID are enough); default: all" },
-    { "force-last", NULL, "remove the last way into the volume too: its data is lost" },
+    { "force-last", NULL, "remove the last way into the volume too: its data is lost; asks for the volume's name" },
+    { "confirm", "NAME", "that name, with --force-last where nobody can be asked" },
     { 0 },
 };
 
@@ -38,6 +42,32 @@ static int remove_without_tpm(struct remove_request *request, struct remove_resu
     return remove_protectors(request, result, error);
 }
 
+static int compare_name(const char *name, const char *typed, size_t size, struct error *error)
+{
+    if (size == strlen(name) && memcmp(typed, name, size) == 0)
+        return 0;
+    error_set(error, ERROR_REFUSED, "that is not the volume's name, which is \"%s\": nothing was removed", name);
+    return error_remedy(error, "without --force-last the last way in stays");
+}
+
+/* The data is lost with it, so the name has to be typed. */
+static int confirm_last(void *context, const char *name, struct error *error)
+{
+    cleanup(secret_free) struct secret typed = { 0 };
+    const struct ask_way way = ask_way_terminal();
+    const char *given = call_option(context, "confirm");
+    char prompt[200];
+    int r;
+
+    if (given)
+        return compare_name(name, given, strlen(given), error);
+    snprintf(prompt, sizeof(prompt), "That is the last way into %s. To lose its data, type its name", name);
+    r = ask_text(&way, prompt, &typed, error);
+    if (r == ERROR_USAGE && !error->remedy[0])
+        error_remedy(error, "without a terminal, use --confirm %s", name);
+    return r ? r : compare_name(name, (const char *)typed.bytes, typed.size, error);
+}
+
 static int run(struct call *call, struct error *error)
 {
     cleanup(tpm_close) struct tpm *tpm = NULL;
@@ -45,7 +75,8 @@ static int run(struct call *call, struct error *error)
         .state_folder = call_state_folder(call),
         .device = call_argument(call, 0),
         .protector = call_option(call, "protector"),
-        .force_last = call_flag(call, "force-last"),
+        .confirm_last = call_flag(call, "force-last") ? confirm_last : NULL,
+        .context = call,
     };
     struct remove_result result;
     int r = call_open_tpm(call, &tpm, error);

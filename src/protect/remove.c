@@ -74,15 +74,25 @@ static bool keeps_volume_key(const struct removal *removal)
     return false;
 }
 
-static int check_way_in(const struct removal *removal, struct error *error)
+static const char *name_of(struct removal *removal)
+{
+    const char *uuid = volume_uuid(removal->volume);
+    const struct pinned_volume *pin = removal->state.has_pins ? pins_find(&removal->state.pins, uuid) : NULL;
+
+    return pin ? pin->name : uuid;
+}
+
+static int check_way_in(struct removal *removal, struct error *error)
 {
     uint32_t used, going;
     int r = volume_keyslots(removal->volume, &used, error);
 
     if (!r)
         r = keyslots_of(removal, &going, error);
-    if (r || used & ~going || keeps_volume_key(removal) || removal->request->force_last)
+    if (r || used & ~going || keeps_volume_key(removal))
         return r;
+    if (removal->request->confirm_last)
+        return removal->request->confirm_last(removal->request->context, name_of(removal), error);
     error_set(error, ERROR_REFUSED, "that would remove the last way into \"%s\"", volume_path(removal->volume));
     return error_remedy(error,
                         "add a recovery key first (bootseal recovery-key add), or use --force-last to lose the data");
@@ -171,7 +181,7 @@ static int check_root_stays(struct removal *removal, struct error *error)
     const struct pinned_volume *pin = pin_to_drop(removal);
     cleanup(free_ptr) struct pins *left = NULL;
 
-    if (!pin || removal->request->force_last || !pins_concern_this_boot(removal->request->state_folder, pin))
+    if (!pin || !pins_concern_this_boot(removal->request->state_folder, pin))
         return 0;
     left = malloc(sizeof(*left));
     if (!left)
@@ -202,12 +212,12 @@ int remove_protectors(const struct remove_request *request, struct remove_result
 
     if (!r)
         r = choose(&removal, error);
-    if (!r)
-        r = check_way_in(&removal, error);
     /* after a reinstallation there are tokens, and no state to change */
     mode = file_exists(request->state_folder ? request->state_folder : STATE_FOLDER) ? STATE_CHANGE : STATE_READ;
     if (!r)
         r = state_open(request->state_folder, mode, &removal.state, error);
+    if (!r)
+        r = check_way_in(&removal, error);
     if (!r)
         r = check_root_stays(&removal, error);
     if (!r)

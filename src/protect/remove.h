@@ -12,7 +12,10 @@ struct remove_request {
     const char *state_folder;
     const char *device;
     const char *protector; /* an ID, or its first characters; NULL: all */
-    bool force_last;
+    /* Asked when it would be the last way in: 0 lets it go. `name` is the volume's under /dev/mapper, or its UUID. NULL:
+     * it stays. */
+    int (*confirm_last)(void *context, const char *name, struct error *error);
+    void *context;
 };
 
 struct remove_result {

@@ -84,11 +84,26 @@ def test_threat_23_last_way_in(bench, enrolled):
     refused = bench.bootseal("remove", enrolled)
     assert refused.rc == 10 and "--force-last" in refused.stderr and enrolled.header() == before
     assert bench.unlock(enrolled).rc == 0
-    forced = bench.bootseal("remove", "--json", "--force-last", enrolled)
+    unasked = bench.bootseal("remove", "--force-last", enrolled)
+    assert unasked.rc == 2 and f"--confirm {enrolled.name}" in unasked.stderr and enrolled.header() == before
+    wrong = bench.bootseal("remove", "--force-last", "--confirm", "another", enrolled)
+    assert wrong.rc == 10 and enrolled.name in wrong.stderr and enrolled.header() == before
+    forced = bench.bootseal("remove", "--json", "--force-last", "--confirm", enrolled.name, enrolled)
     assert forced.rc == 0
     check_schema(forced.json, "remove")
     assert forced.json == {"removed": 1, "keyslots_left": 0}
     assert enrolled.keyslots() == set()
+
+
+@pytest.mark.parametrize("typed, status", [("", 10), ("other", 10), (None, 0)])
+def test_threat_23_last_way_in_on_a_terminal(bench, enrolled, typed, status):
+    """The name has to be typed back."""
+    enrolled.remove_passphrase()
+    before = enrolled.header()
+    done = bench.on_terminal(bench.arguments("remove", "--force-last", enrolled),
+                             (r"type its name: ", enrolled.name if typed is None else typed))
+    assert done.rc == status, done
+    assert (enrolled.header() == before) == (status != 0)
 
 
 def test_threat_23_last_of_two(bench, volume, both):

@@ -176,7 +176,7 @@ def test_threat_23_last_way_in(bench, keyless):
     result = bench.bootseal("remove", keyless)
     assert result.rc == 10 and "last way" in result.stderr
     assert bench.unlock(keyless).rc == 0
-    assert bench.bootseal("remove", "--force-last", keyless).rc == 0
+    assert bench.bootseal("remove", "--force-last", "--confirm", keyless.name, keyless).rc == 0
     assert keyless.tokens("bootseal") == {}
 
 
