@@ -370,7 +370,7 @@ static void look_at_image(const struct system *system, const struct stamps *stam
         process_read(&(struct process){ .argv = argv }, LISTING_MAX_BYTES, &listing, &ret->error))
         return;
     ret->error.kind = ERROR_NONE;
-    ret->has_program = lists(&listing, UNLOCK_PROGRAM + 1);
+    ret->has_program = lists(&listing, &UNLOCK_PROGRAM[1]);
     ret->program_is_installed = lists(&listing, stamps->program);
     ret->pins_are_current = lists(&listing, stamps->pins);
 }

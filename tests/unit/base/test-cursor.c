@@ -11,10 +11,10 @@ static const uint8_t bytes[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 
 static void numbers_are_little_endian(void **state)
 {
     struct cursor cursor = cursor_new(bytes, sizeof(bytes));
-    uint8_t one;
-    uint16_t two;
-    uint32_t four;
-    uint64_t eight;
+    uint8_t one = 0;
+    uint16_t two = 0;
+    uint32_t four = 0;
+    uint64_t eight = 0;
 
     (void)state;
     assert_true(cursor_u8(&cursor, &one) && cursor_u16(&cursor, &two));

@@ -111,8 +111,7 @@ static void test_damaged_record(void **state)
         "",
         "[]",
         "{ \"version\": 2 }",
-        "{ \"version\": 1, \"srk\": \"00\", \"digest\": \"00\", \"clock_ms\": 0, \"reset_count\": 0, \"recovery_s\": 0 "
-        "}",
+        "{\"version\": 1, \"srk\": \"00\", \"digest\": \"00\", \"clock_ms\": 0, \"reset_count\": 0, \"recovery_s\": 0}",
     };
     struct bench *bench = *state;
     struct error error;

@@ -75,7 +75,7 @@ static int take(void *context, const struct recovery *recovery, const struct sec
     secret_free(&bench->seen);
     assert_good(secret_copy(&bench->seen, text->bytes, text->size, error), error);
     bench->tokens_seen = tokens(bench, TOKEN_TYPE_RECOVERY);
-    return bench->refuse ? error_set(error, bench->refuse, "not taken") : 0;
+    return bench->refuse ? error_set(error, (enum error_kind)bench->refuse, "not taken") : 0;
 }
 
 static int try_add(struct bench *bench, struct recovery *ret, struct error *error)
