@@ -72,8 +72,10 @@ int room_for_keyslots(const struct json_view *metadata, size_t key_size_bytes, u
 
 /* ---- token.c ---- */
 
-/* Sets "type", "keyslots" (none when keyslot is -1) and "version", and leaves the other keys. */
-int token_set_head(struct json_object *token, const char *type, int keyslot, struct error *error);
+/* A new token, or a copy of `base` with its other keys: with this "type", "keyslots" (none when keyslot is -1) and
+ * "version". */
+int token_begin(struct json_object *base, const char *type, int keyslot, struct json_object **ret,
+                struct error *error);
 
 /* ERROR_METADATA for a version that is not TOKEN_VERSION. */
 int token_get_version(const struct json_view *view, struct error *error);

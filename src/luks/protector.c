@@ -217,15 +217,8 @@ int protector_to_json(const struct protector *protector, const char *type, struc
                       struct json_object **ret, struct error *error)
 {
     cleanup(json_free) struct json_object *token = NULL;
-    int r;
+    int r = token_begin(base, type, protector->keyslot, &token, error);
 
-    if (base && json_object_deep_copy(base, &token, NULL) < 0)
-        return error_no_memory(error);
-    if (!base)
-        token = json_object_new_object();
-    if (!token)
-        return error_no_memory(error);
-    r = token_set_head(token, type, protector->keyslot, error);
     r = r ?: write_text(token, protector, error);
     r = r ?: write_tpm(token, protector, error);
     r = r ?: write_kdf(token, protector, error);

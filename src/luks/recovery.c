@@ -137,15 +137,8 @@ int recovery_to_json(const struct recovery *recovery, struct json_object *base, 
                      struct error *error)
 {
     cleanup(json_free) struct json_object *token = NULL;
-    int r;
+    int r = token_begin(base, TOKEN_TYPE_RECOVERY, recovery->keyslot, &token, error);
 
-    if (base && json_object_deep_copy(base, &token, NULL) < 0)
-        return error_no_memory(error);
-    if (!base)
-        token = json_object_new_object();
-    if (!token)
-        return error_no_memory(error);
-    r = token_set_head(token, TOKEN_TYPE_RECOVERY, recovery->keyslot, error);
     r = r ?: json_add(token, "id", json_object_new_string(recovery->id), error);
     r = r ?: json_add(token, "created", json_object_new_string(recovery->created), error);
     r = r ?: write_used(token, recovery->used, error);

@@ -182,7 +182,7 @@ static int new_keyslot_list(int keyslot, struct json_object **ret, struct error 
     return r;
 }
 
-int token_set_head(struct json_object *token, const char *type, int keyslot, struct error *error)
+static int set_head(struct json_object *token, const char *type, int keyslot, struct error *error)
 {
     struct json_object *list = NULL;
     int r = json_add(token, "type", json_object_new_string(type), error);
@@ -192,14 +192,24 @@ int token_set_head(struct json_object *token, const char *type, int keyslot, str
     return r ?: json_add(token, "version", json_object_new_int(TOKEN_VERSION), error);
 }
 
-int token_new(const char *type, int keyslot, struct json_object **ret, struct error *error)
+int token_begin(struct json_object *base, const char *type, int keyslot, struct json_object **ret, struct error *error)
 {
-    cleanup(json_free) struct json_object *token = json_object_new_object();
-    int r = token ? token_set_head(token, type, keyslot, error) : error_no_memory(error);
+    cleanup(json_free) struct json_object *token = NULL;
+    int r;
 
+    if (base && json_object_deep_copy(base, &token, NULL) < 0)
+        return error_no_memory(error);
+    if (!base)
+        token = json_object_new_object();
+    r = token ? set_head(token, type, keyslot, error) : error_no_memory(error);
     if (!r)
         *ret = take_ptr(token);
     return r;
+}
+
+int token_new(const char *type, int keyslot, struct json_object **ret, struct error *error)
+{
+    return token_begin(NULL, type, keyslot, ret, error);
 }
 
 /* ---- the fields that all of our tokens have ---- */
