@@ -25,6 +25,9 @@ echo
 for mapping in /sys/block/dm-*/dm; do
     [ -e "$mapping" ] && echo "witness: open $(cat "$mapping/name") $(cat "$mapping/uuid")"
 done
+while read -r module _; do
+    echo "witness: module $module"
+done </proc/modules
 echo "witness: pcr12 $(cat /sys/class/tpm/tpm0/pcr-sha256/12)"
 exec busybox reboot "$@"
 """}

@@ -281,6 +281,13 @@ ROOT = Volume("cryptroot", ROOT_MIB)
 PLAIN = Plan("plain", (ROOT,), fill_plain)
 
 
+# Debian's own kernel, which has drivers for what the cloud's never meets.
+EVERY_DRIVER = PLAIN.but(
+    name="every-driver", kernel="amd64", packages=(*EXTRA_PACKAGES, "linux-image-amd64"),
+    modules=(*INITRAMFS_MODULES, "ext4", "crc32c_generic", "xhci_pci", "usb_storage", "uas", "sd_mod", "sdhci_pci",
+             "mmc_block"))
+
+
 def fill_several(workshop: LayoutWorkshop) -> list:
     """Each volume on a disk of its own."""
     disks = [workshop.encrypt(SEVERAL.volume("cryptroot"), workshop.root())]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from image import INITRAMFS_MODULES, MIB
-from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EXTRA_PACKAGES, LVM_ON_LUKS, PLAIN, ROOT_MIB, SEVERAL, Plan,
+from layouts import (BOOT_PCR, CAP_PCR, CONSOLE, EVERY_DRIVER, LVM_ON_LUKS, PLAIN, ROOT_MIB, SEVERAL, Plan,
                      boot_events, extended, is_capped)
 from sealed import PIN, answer_pin_prompt, boot_by_pin
 from storage import Volume, clone, fixed_uuid
@@ -209,13 +209,6 @@ def test_late_nvme_disk(sealed_layout, layout_machine):
     sealed = sealed_layout(PLAIN)
     machine = layout_machine(sealed, [], extra_arguments=SLOT)
     boot_with_late_disk(machine, sealed.disks[0], "nvme", bus="late-slot", serial="late")
-
-
-# Debian's own kernel, which has drivers for what the cloud's never meets.
-EVERY_DRIVER = PLAIN.but(
-    name="every-driver", kernel="amd64", packages=(*EXTRA_PACKAGES, "linux-image-amd64"),
-    modules=(*INITRAMFS_MODULES, "ext4", "crc32c_generic", "xhci_pci", "usb_storage", "uas", "sd_mod", "sdhci_pci",
-             "mmc_block"))
 
 
 @pytest.mark.full

@@ -1,6 +1,7 @@
 """Every road out of the initramfs is capped (threat row 12): shells, failures, keys at the console."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -9,7 +10,7 @@ import pytest
 import initrd
 from attacks import NO_REBOOT, WITNESS, witness, with_command_line
 from image import BootFiles
-from layouts import CAP_PCR, CONSOLE, PLAIN, is_capped
+from layouts import CAP_PCR, CONSOLE, EVERY_DRIVER, PLAIN, is_capped
 from machine import INITRAMFS_PROMPT
 from sealed import PIN, answer_pin_prompt, expect_stop
 from storage import clone
@@ -189,9 +190,9 @@ def test_threat_12_a_tpm_that_vanishes(sealed_layout, layout_machine):
     assert seen != 2
 
 
-def start_with_silent_tpm(layout_machine, sealed, **options):
+def start_with_silent_tpm(layout_machine, sealed, words="", **options):
     """A machine whose TPM is announced by the firmware and dies before the kernel's driver speaks to it."""
-    loud = with_command_line(sealed.boot, lambda line: line.replace(" quiet", ""))
+    loud = with_command_line(sealed.boot, lambda line: line.replace(" quiet", "") + words)
     machine = layout_machine(sealed, boot=loud, **options)
     machine.start()
     machine.expect("Linux version")
@@ -218,6 +219,17 @@ def test_threat_12_a_silent_tpm_and_no_passphrase(sealed_layout, layout_machine)
         machine.send("wrong")
     assert "no shell" in machine.match[0]
     machine.wait_off()
+
+
+@pytest.mark.full
+def test_threat_12_a_modular_tpm_driver_before_udev(sealed_layout, layout_machine):
+    """Before a shell every driver is tried that a TPM may have, though udev has not run and none is there to be seen."""
+    watched = EVERY_DRIVER.but(name="every-driver-watched", initrd_files=WITNESS)
+    machine = start_with_silent_tpm(layout_machine, sealed_layout(watched), " break=top", extra_arguments=NO_REBOOT)
+    log = expect_stop(machine)
+    modules = re.findall(r"witness: module (\S+)", log)
+    assert {"tpm_tis_spi", "tpm_tis_i2c_cr50"} & set(modules), modules
+    assert "(initramfs)" not in log, log
 
 
 def test_threat_12_token_stripped(sealed_layout, layout_machine, tmp_path):
