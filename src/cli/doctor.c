@@ -1,4 +1,4 @@
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"

@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 #include "protect/recovery-key.h"
 
 #include <string.h>

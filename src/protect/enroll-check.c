@@ -7,7 +7,7 @@
 #include "protect/enroll.h"
 #include "protect/leftover.h"
 #include "protect/mapper-name.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 #include "protect/recover.h"
 
 #include "base/cleanup.h"

@@ -5,7 +5,7 @@
 #include "protect/approve.h"
 #include "protect/check-root.h"
 #include "protect/leftover.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include <string.h>
 

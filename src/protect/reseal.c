@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "protect/approve.h"
 #include "protect/boot-state.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "protect/keys.h"
 #include "protect/leftover.h"
 #include "protect/payload.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 #include "protect/target.h"
 #include "tpm/sealed.h"
 

@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "machine.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 static struct digest digest_of(const struct approval *approval)
 {

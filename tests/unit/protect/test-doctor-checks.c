@@ -1,5 +1,5 @@
 /* Each check on facts that were made up: a healthy machine has no finding, and one change makes one kind appear. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
 

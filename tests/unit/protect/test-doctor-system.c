@@ -1,5 +1,5 @@
 /* What is read of a system, in a folder that looks like one. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

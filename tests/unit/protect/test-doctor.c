@@ -1,5 +1,5 @@
 /* Facts of a real TPM and real headers, and the repairs. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

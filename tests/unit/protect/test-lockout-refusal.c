@@ -1,4 +1,4 @@
-#include "protect/lockout-refusal.h"
+#include "protect/provision/lockout-refusal.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

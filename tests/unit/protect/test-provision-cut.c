@@ -1,7 +1,7 @@
 /* The process ends at each of its writes to the disk, before or after it; the next run ends well. */
 #include "base/cleanup.h"
 #include "machine.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 #include "tpm/lockout.h"
 
 #include <sys/wait.h>

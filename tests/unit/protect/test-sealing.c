@@ -5,7 +5,7 @@
 #include "protect/approve.h"
 #include "protect/keys.h"
 #include "protect/leftover.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 /* A machine whose state is open for changing, its TPM connected with it, and one volume with its key. */
 struct shop {

@@ -1,5 +1,5 @@
 /* Checks of the initramfs images that may be booted. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #define REBUILD "run: bootseal doctor --fix, or update-initramfs -u -k all; then reboot and bootseal reseal --current"
 

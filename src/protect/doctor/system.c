@@ -1,5 +1,5 @@
 /* Facts about the system's files: the boot's variables, swaps, crypttab, initramfs images. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/blockdev.h"
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
 /* Checks of what is measured, and of how the machine boots. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* Checks of the TPM: storage root key, approval index, lockout. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #define FIX "run: bootseal doctor --fix"
 

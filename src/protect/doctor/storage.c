@@ -1,5 +1,5 @@
 /* Checks of what lies outside encryption. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 static void state_unencrypted(const struct doctor_facts *facts, const struct doctor_check *check,
                               struct doctor_findings *findings)

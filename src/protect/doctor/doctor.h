@@ -1,7 +1,7 @@
 /*
  * The doctor: everything that would make protection weak, or the next boot fail. In three steps: facts are gathered
- * (doctor-gather.c and doctor-system.c: the only ones that look at the machine), checks are pure functions over the
- * facts (one file per group, one row per finding), and what is safe is repaired by those who made it (doctor-fix.c).
+ * (gather.c and system.c: the only ones that look at the machine), checks are pure functions over the
+ * facts (one file per group, one row per finding), and what is safe is repaired by those who made it (repair.c).
  */
 #pragma once
 

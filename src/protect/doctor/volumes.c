@@ -1,5 +1,5 @@
 /* Checks of the volumes: headers, keyslots, tokens, and whether the next boot opens them. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* What is looked at before anything is made. */
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include "base/blockdev.h"
 #include "base/file.h"

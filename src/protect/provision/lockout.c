@@ -1,8 +1,8 @@
 /* The lockout authorisation and what it sets. Whoever has it can reset the counter of wrong PINs. */
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include "base/cleanup.h"
-#include "protect/lockout-refusal.h"
+#include "protect/provision/lockout-refusal.h"
 #include "tpm/lockout.h"
 
 static int make_lockout_auth(struct tpm *tpm, const struct state *state, struct secret *ret, struct error *error)

@@ -1,5 +1,5 @@
 /* Facts about TPM, state folder and volumes. */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
 #include "base/file.h"

@@ -2,13 +2,13 @@
  * Repairs. Each takes what is right from the state folder, never from the disk, and is done by the function that made
  * the thing in the first place: running it again is safe.
  */
-#include "protect/doctor.h"
+#include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
 #include "protect/approve.h"
 #include "protect/initramfs.h"
 #include "protect/leftover.h"
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include <string.h>
 

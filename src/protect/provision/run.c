@@ -1,4 +1,4 @@
-#include "protect/provision.h"
+#include "protect/provision/provision.h"
 
 #include "base/cleanup.h"
 #include "protect/approve.h"
