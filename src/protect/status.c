@@ -87,7 +87,9 @@ int status_read(const struct status_request *request, struct status *ret, struct
 
     *ret = (struct status){ .state.lock = -1 };
     r = state_open(request->state_folder, STATE_READ, &ret->state, error);
-    if (r)
+    if (r == ERROR_METADATA && request->despite_damage)
+        ret->damage = *error;
+    else if (r)
         return r;
     pins = &ret->state.pins;
     ret->volume_count = request->device ? 1 : pins->volume_count;

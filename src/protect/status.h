@@ -53,6 +53,7 @@ struct status_boot {
 struct status {
     struct status_tpm tpm;
     struct state state;
+    struct error damage; /* kind other than ERROR_NONE: files of the state folder that were not read */
     struct status_boot boot;
     struct status_volume *volumes;
     size_t volume_count;
@@ -64,6 +65,7 @@ struct status_request {
     const char *state_folder; /* NULL: STATE_FOLDER */
     const char *report_path;
     const char *device; /* NULL: every pinned volume */
+    bool despite_damage; /* a damaged state folder is kept as `damage` and read as far as possible */
 };
 
 /* status_free() cleans up. */

@@ -189,6 +189,19 @@ def test_changes_nothing(bench, enrolled, root):
     assert everything() == before
 
 
+@pytest.mark.parametrize("name", ["pins.json", "approval.json"])
+def test_damaged_state(bench, enrolled, root, name):
+    """A finding like any other, with the rest still looked at; nothing is repaired over it."""
+    path = bench.state / name
+    path.write_text(path.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    (root / "proc/cmdline").write_text("root=/dev/mapper/root\n")
+    for options in ([], ["--fix"]):
+        rc, found = examine(bench, root, *options)
+        assert rc == 1 and name in found["state-damaged"]["text"] and not found["state-damaged"]["fixed"]
+        assert "panic-missing" in found and "nothing-enrolled" not in found
+    assert enrolled and bench.bootseal("status").rc == 9
+
+
 def test_man_page_lists_the_kinds(bench, root):
     """Every kind is described, and those that --fix repairs are marked."""
     page = (REPOSITORY / "man/bootseal-doctor.8.scd").read_text(encoding="utf-8")

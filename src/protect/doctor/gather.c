@@ -121,8 +121,11 @@ static void look_at_volume(struct state *state, const struct status_volume *stat
 
 int doctor_gather(const struct doctor_request *request, struct doctor_facts *ret, struct error *error)
 {
-    int r = status_read(&request->status, &ret->status, error);
+    struct status_request status = request->status;
+    int r;
 
+    status.despite_damage = true;
+    r = status_read(&status, &ret->status, error);
     r = r ?: doctor_rules(request, &ret->rules, error);
     if (r)
         return r;

@@ -144,6 +144,18 @@ static void authority_missing(const struct doctor_facts *facts, const struct doc
             "the state folder has no authority: no boot state can be approved any more, and no PIN changed");
 }
 
+static void state_damaged(const struct doctor_facts *facts, const struct doctor_check *check,
+                          struct doctor_findings *findings)
+{
+    const struct status *status = &facts->status;
+
+    if (status->damage.kind != ERROR_NONE)
+        doctor_find(findings, check, status->state.folder,
+                    "restore the folder from a backup; without one, move it away and run bootseal enroll with a "
+                    "recovery key or a passphrase",
+                    "%s", status->damage.text);
+}
+
 const struct doctor_check doctor_checks_tpm[] = {
     { "tpm-unusable", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, unusable },
     { "srk-missing", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, srk_missing },
@@ -151,6 +163,7 @@ const struct doctor_check doctor_checks_tpm[] = {
     { "index-missing", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, index_missing },
     { "index-foreign", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, index_foreign },
     { "approval-stale", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, approval_stale },
+    { "state-damaged", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, state_damaged },
     { "authority-missing", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, authority_missing },
     { "lockout-auth-empty", DOCTOR_FAULT, DOCTOR_REPAIR_LOCKOUT, lockout_auth_empty },
     { "lockout-auth-unknown", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, lockout_auth_unknown },

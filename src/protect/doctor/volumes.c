@@ -165,7 +165,7 @@ static void no_pin(const struct doctor_facts *facts, const struct doctor_check *
 static void nothing_enrolled(const struct doctor_facts *facts, const struct doctor_check *check,
                              struct doctor_findings *findings)
 {
-    if (facts->volume_count == 0)
+    if (facts->volume_count == 0 && facts->status.damage.kind == ERROR_NONE)
         doctor_find(findings, check, "", "run: bootseal enroll", "no volume is enrolled on this machine");
 }
 
