@@ -235,6 +235,21 @@ int json_add(struct json_object *object, const char *key, struct json_object *va
     return 0;
 }
 
+int json_add_text(struct json_object *object, const char *key, const char *text, struct error *error)
+{
+    return json_add(object, key, json_object_new_string(text), error);
+}
+
+int json_add_null(struct json_object *object, const char *key, struct error *error)
+{
+    return json_object_object_add(object, key, NULL) < 0 ? error_no_memory(error) : 0;
+}
+
+int json_add_text_or_null(struct json_object *object, const char *key, const char *text, struct error *error)
+{
+    return text && text[0] ? json_add_text(object, key, text, error) : json_add_null(object, key, error);
+}
+
 int json_append(struct json_object *array, struct json_object *value, struct error *error)
 {
     if (!value)

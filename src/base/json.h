@@ -71,7 +71,12 @@ int json_fault(const struct json_view *view, const char *key, struct error *erro
 /* Adds `value` (which is taken over, also on failure) under the key. A NULL value is a failed allocation. */
 int json_add(struct json_object *object, const char *key, struct json_object *value, struct error *error);
 
-/* Adds to the end of an array, in the same way. */
+/* json_add() with a text, with null, and with null where the text is empty or NULL. */
+int json_add_text(struct json_object *object, const char *key, const char *text, struct error *error);
+int json_add_null(struct json_object *object, const char *key, struct error *error);
+int json_add_text_or_null(struct json_object *object, const char *key, const char *text, struct error *error);
+
+/* Adds to the end of an array, in the same way as json_add(). */
 int json_append(struct json_object *array, struct json_object *value, struct error *error);
 
 /* A new JSON string with the bytes in hexadecimal or base64; NULL when memory is short. Not for secrets. */

@@ -210,13 +210,14 @@ static void wake_automounts(void)
         (void)stat(folders[i], &ignored);
 }
 
-int boot_places_read(unsigned disk, struct boot_places *ret, struct error *error)
+int boot_places_read(struct boot_places *ret, const char **ret_esp, struct error *error)
 {
     cleanup(candidates_free) struct candidates candidates = { 0 };
     const struct candidate *boot;
     int r;
 
     *ret = (struct boot_places){ 0 };
+    *ret_esp = NULL;
     wake_automounts();
     r = list(&candidates, error);
     boot = r ? NULL : find_boot_disk(&candidates);
@@ -226,19 +227,16 @@ int boot_places_read(unsigned disk, struct boot_places *ret, struct error *error
     if (!ret->items)
         return error_no_memory(error);
     for (size_t i = 0; i < candidates.count; i++) {
-        if (candidates.items[i].disk != boot->disk)
-            continue;
-        ret->items[ret->count++] = candidates.items[i].place;
-        candidates.items[i].place = (struct boot_place){ 0 };
-    }
-    boot_places_renumber(ret, disk);
-    return 0;
-}
+        struct candidate *item = &candidates.items[i];
 
-void boot_places_renumber(struct boot_places *places, unsigned disk)
-{
-    for (size_t i = 0; i < places->count; i++)
-        places->items[i].disk = disk;
+        if (item->disk != boot->disk)
+            continue;
+        if (item->is_esp)
+            *ret_esp = item->place.folder;
+        ret->items[ret->count++] = item->place;
+        item->place = (struct boot_place){ 0 };
+    }
+    return 0;
 }
 
 void boot_places_free(struct boot_places *places)

@@ -8,10 +8,8 @@
 #include "base/error.h"
 #include "measure/predict/boot-place.h"
 
-/* Automounts of /boot, /efi and /boot/efi are woken first. The boot disk gets number `disk`. None at all is no error. */
-int boot_places_read(unsigned disk, struct boot_places *ret, struct error *error);
-
-/* The same file systems, if the firmware counts the boot disk as this number: the order with a disk more or less. */
-void boot_places_renumber(struct boot_places *places, unsigned disk);
+/* Automounts of /boot, /efi and /boot/efi are woken first. The boot disk has number 0. `ret_esp`: the folder of the EFI
+ * system partition, borrowed from *ret; NULL when none is mounted. No place at all is no error. */
+int boot_places_read(struct boot_places *ret, const char **ret_esp, struct error *error);
 
 void boot_places_free(struct boot_places *places);

@@ -1,0 +1,16 @@
+/* What `bootseal predict --json` prints; tests/schema/predict.json is its schema. */
+#pragma once
+
+#include "measure/predict/predict.h"
+
+#include <json-c/json.h>
+
+struct predict_answer {
+    const struct prediction *prediction;
+    enum hash_algorithm bank;
+    uint32_t pcrs;                           /* those that matter */
+    const bool *approved;                    /* of each boot; NULL: nothing is enrolled */
+    const struct verification *verification; /* NULL: not asked for */
+};
+
+int predict_to_json(const struct predict_answer *answer, struct json_object **ret, struct error *error);
