@@ -7,34 +7,30 @@
 #include <string.h>
 
 /* A log that is not there is no fault: Linux has none where the boot loader did not hand it over. */
-static int read_log(const char *path, struct event_log *ret, struct component_list *ret_components, bool *ret_found,
-                    struct error *error)
+static int read_log(struct update_machine *machine, struct error *error)
 {
     int r;
 
-    *ret_found = path && file_exists(path);
-    if (!*ret_found)
+    if (!file_exists(EVENT_LOG_PATH))
         return 0;
-    r = event_log_read(path, ret, error);
-    return r ?: component_list_read(ret, ret_components, error);
-}
-
-static int read_logs(struct update_machine *machine, const char *golden_path, struct error *error)
-{
-    struct predict_machine *predict = &machine->predict;
-    bool found;
-    int r = read_log(EVENT_LOG_PATH, &machine->log, &machine->components, &found, error);
-
-    if (!r && found) {
-        predict->log = &machine->log;
-        predict->components = &machine->components;
-    }
-    r = r ?: read_log(golden_path, &machine->golden, &machine->golden_components, &found, error);
-    if (!r && found) {
-        predict->golden = &machine->golden;
-        predict->golden_components = &machine->golden_components;
+    r = event_log_read(EVENT_LOG_PATH, &machine->log, error);
+    r = r ?: component_list_read(&machine->log, &machine->components, error);
+    if (!r) {
+        machine->predict.log = &machine->log;
+        machine->predict.components = &machine->components;
     }
     return r;
+}
+
+int update_machine_use_golden(struct update_machine *machine, struct error *error)
+{
+    int r = component_list_read(&machine->golden, &machine->golden_components, error);
+
+    if (r)
+        return r;
+    machine->predict.golden = &machine->golden;
+    machine->predict.golden_components = &machine->golden_components;
+    return 0;
 }
 
 static int read_report(struct update_machine *machine, const char *path, struct error *error)
@@ -71,14 +67,14 @@ static int read_places(struct update_machine *machine, struct error *error)
 }
 
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
-                        const char *golden_path, struct error *error)
+                        struct error *error)
 {
     int r;
 
     *ret = (struct update_machine){ .predict = { .bank = bank } };
     if (file_exists(FIRMWARE_VARIABLES))
         ret->predict.variables = FIRMWARE_VARIABLES;
-    r = read_logs(ret, golden_path, error);
+    r = read_log(ret, error);
     r = r ?: read_report(ret, report_path, error);
     return r ?: read_places(ret, error);
 }

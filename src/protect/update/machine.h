@@ -24,12 +24,15 @@ struct update_machine {
 };
 
 /*
- * `golden_path`: a log of an earlier boot, NULL or missing: none. A log, a report, variables that are not there are
- * left out: the prediction then says what cannot be known. ERROR_METADATA: a log that is none, or a report that another
- * user could have written. Whatever happened, update_machine_free() cleans up.
+ * A log, a report, variables that are not there are left out: the prediction then says what cannot be known.
+ * ERROR_METADATA: a log that is none, or a report that another user could have written. Whatever happened,
+ * update_machine_free() cleans up.
  */
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
-                        const char *golden_path, struct error *error);
+                        struct error *error);
+
+/* Takes machine->golden, which the caller has read, into account. */
+int update_machine_use_golden(struct update_machine *machine, struct error *error);
 /* By which way this boot came, as far as its log says. */
 enum boot_chain update_machine_chain(const struct update_machine *machine);
 

@@ -1,0 +1,278 @@
+#include "protect/update/foresee.h"
+
+#include "base/cleanup.h"
+#include "protect/approve.h"
+#include "protect/update/entries.h"
+#include "protect/update/golden.h"
+#include "protect/update/known-files.h"
+#include "protect/update/predictable.h"
+
+#include <string.h>
+
+/* ---- the record of boot files ---- */
+
+static int verify_each(struct known_files *files, const char *const *paths, bool written, struct error *error)
+{
+    int r = 0;
+
+    for (; !r && paths && *paths; paths++)
+        r = known_files_verify(files, "", *paths, written, error);
+    return r;
+}
+
+static int trust_each(struct known_files *files, const char *const *paths, struct error *error)
+{
+    int r = 0;
+
+    for (; !r && paths && *paths; paths++)
+        r = known_files_trust(files, "", *paths, error);
+    return r;
+}
+
+/* A file that the prediction rests on and that is not on record as it is: perhaps a rule verifies it, as it does after
+ * an update of its package. What no rule verifies is refused later, by the check. */
+static int verify_new(struct known_files *files, const struct prediction *prediction, struct error *error)
+{
+    for (size_t i = 0; i < prediction->count; i++) {
+        const struct extend_list *extends = &prediction->boots[i].extends;
+
+        for (size_t k = 0; k < extends->file_count; k++) {
+            const struct boot_file *file = &extends->files[k];
+            int r = known_files_has(files, file->path, &file->sha256)
+                        ? 0
+                        : known_files_verify(files, "", file->path, false, error);
+
+            if (r && r != ERROR_REFUSED)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int check_files(void *context, const struct extend_list *extends, struct error *error)
+{
+    return known_files_check(context, extends, error);
+}
+
+/* ---- the machine ---- */
+
+/* The log of the good boot that is nearest to the running one, if there is one. */
+static int add_golden(const struct state *state, const struct pcr_values *running, struct update_machine *machine,
+                      struct error *error)
+{
+    struct golden_list list;
+    int nearest, r = golden_read(state, &list, error);
+
+    if (r)
+        return r;
+    nearest = golden_nearest(&list, running, state->approval.pcrs);
+    if (nearest < 0 || !list.items[nearest].has_log)
+        return 0;
+    r = golden_read_log(state, &list.items[nearest], &machine->golden, error);
+    return r ?: update_machine_use_golden(machine, error);
+}
+
+static int read_machine(const struct foresee_request *request, const struct state *state,
+                        const struct pcr_values *running, struct update_machine *ret, struct error *error)
+{
+    int r = update_machine_read(ret, state->approval.bank, request->reseal.report_path, error);
+
+    return r ?: add_golden(state, running, ret, error);
+}
+
+static int read_trust(const struct state *state, const struct update_machine *machine, struct update_trust *ret,
+                      struct error *error)
+{
+    cleanup(verification_free) struct verification verification = { 0 };
+    uint32_t pcrs = 0;
+    int r = predict_verify(&machine->predict, &verification, error);
+
+    r = r ?: predictable_update(state, machine->predict.bank, &verification, &pcrs, error);
+    if (!r)
+        update_trust_from(&verification, pcrs, ret);
+    return r;
+}
+
+int foresee_note_predictable(const struct state *state, const struct update_machine *machine, uint32_t *ret_pcrs,
+                             struct error *error)
+{
+    cleanup(verification_free) struct verification verification = { 0 };
+    uint32_t pcrs = 0;
+    int r = predict_verify(&machine->predict, &verification, error);
+
+    r = r ?: predictable_update(state, machine->predict.bank, &verification, &pcrs, error);
+    if (ret_pcrs)
+        *ret_pcrs = pcrs;
+    return r;
+}
+
+/* ---- the approval ---- */
+
+/* The kernel's release, or the file name of what is booted: what entries.h calls an entry. */
+static void entry_name(const struct predicted_boot *boot, char ret[BRANCH_ENTRY_MAX + 1])
+{
+    static const char prefix[] = "vmlinuz-";
+    const char *kernel = boot->kernel ? boot->kernel : "";
+    const char *name = strrchr(kernel, '/');
+
+    name = name ? name + 1 : kernel;
+    if (strncmp(name, prefix, sizeof(prefix) - 1) == 0)
+        name += sizeof(prefix) - 1;
+    snprintf(ret, BRANCH_ENTRY_MAX + 1, "%.*s", BRANCH_ENTRY_MAX, name[0] ? name : boot->id);
+}
+
+static bool is_predicted(const struct prediction *prediction, const struct branch *branch, uint32_t pcrs)
+{
+    for (size_t i = 0; i < prediction->count; i++) {
+        const struct pcr_values *values = &prediction->boots[i].values;
+
+        if ((values->mask & pcrs) == pcrs && !pcr_values_differ(values, &branch->values, pcrs))
+            return true;
+    }
+    return false;
+}
+
+/* True when this call has a good prediction for the entry. */
+static bool has_prediction(const struct update_plan *plan, const char *entry)
+{
+    char name[BRANCH_ENTRY_MAX + 1];
+
+    for (size_t i = 0; i < plan->count; i++) {
+        entry_name(plan->choices[i].boot, name);
+        if (plan->choices[i].verdict <= UPDATE_APPROVE && strcmp(name, entry) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What an earlier call in this boot predicted for an entry that now is predicted otherwise. */
+static void drop_stale(struct approval *draft, const struct foresee_result *result, const struct pcr_values *running,
+                       const char *boot)
+{
+    for (size_t i = draft->branch_count; i-- > 0;) {
+        const struct branch *branch = &draft->branches[i];
+
+        if (branch->kind != BRANCH_BOOT || branch->source != BRANCH_PREDICTED ||
+            strcmp(branch->approved_in, boot) != 0 || !pcr_values_differ(&branch->values, running, draft->pcrs))
+            continue;
+        if (!is_predicted(&result->prediction, branch, draft->pcrs) &&
+            has_prediction(&result->plan, entry_of_branch(branch)))
+            approval_remove_branch(draft, i);
+    }
+}
+
+static bool has_values(const struct approval *approval, const struct pcr_values *values)
+{
+    for (size_t i = 0; i < approval->branch_count; i++)
+        if (approval->branches[i].kind == BRANCH_BOOT &&
+            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
+            return true;
+    return false;
+}
+
+static int add_predicted(struct approval *draft, const struct predicted_boot *boot, const char *running_boot,
+                         size_t *added, struct error *error)
+{
+    struct branch branch = { .kind = BRANCH_BOOT, .source = BRANCH_PREDICTED, .values = boot->values };
+
+    if (has_values(draft, &boot->values))
+        return 0;
+    branch.values.mask = draft->pcrs;
+    snprintf(branch.label, sizeof(branch.label), "%s", boot->label);
+    strcpy(branch.approved_in, running_boot);
+    entry_name(boot, branch.entry);
+    ++*added;
+    return approval_add_branch(draft, &branch, error);
+}
+
+static int draft_next(const struct state *state, const struct pcr_values *running, struct foresee_result *result,
+                      struct approval *draft, struct error *error)
+{
+    char boot[BRANCH_BOOT_DIGITS + 1];
+    int r = approve_running_boot(boot, error);
+
+    r = r ?: approval_copy(&state->approval, draft, error);
+    if (!r)
+        drop_stale(draft, result, running, boot);
+    for (size_t i = 0; !r && i < result->plan.count; i++)
+        if (result->plan.choices[i].verdict == UPDATE_APPROVE)
+            r = add_predicted(draft, result->plan.choices[i].boot, boot, &result->added, error);
+    return r;
+}
+
+/* ---- the whole ---- */
+
+/* What stands in the way of the next boot, for people. */
+static void judge(struct foresee_result *result)
+{
+    const struct update_choice *why;
+    struct error *error = &result->why;
+
+    *error = (struct error){ 0 };
+    result->next_opens = update_plan_covers_next(&result->plan, &why);
+    if (result->next_opens)
+        return;
+    if (!why) {
+        error_set(error, ERROR_MISMATCH, "which boot comes next is not known");
+    } else {
+        error_set(error, why->verdict == UPDATE_UNKNOWN ? ERROR_MISMATCH : ERROR_REFUSED,
+                  "the next boot, \"%s\", is not approved: %s", why->boot->title, why->reason);
+    }
+    error_remedy(error, "have the recovery key at hand for the next boot, and run bootseal reseal --current after it");
+}
+
+static int decide(const struct foresee_request *request, const struct state *state, const struct pcr_values *running,
+                  struct foresee_result *ret, struct error *error)
+{
+    cleanup(known_files_free) struct known_files files = { 0 };
+    struct update_trust trust;
+    const struct update_rules rules = {
+        .approval = &state->approval,
+        .trust = &trust,
+        .allow_rescue = request->allow_rescue,
+        .check_files = check_files,
+        .context = &files,
+    };
+    int r = known_files_read(state, &files, error);
+
+    r = r ?: verify_each(&files, request->written, true, error);
+    r = r ?: trust_each(&files, request->trusted, error);
+    r = r ?: read_machine(request, state, running, &ret->machine, error);
+    r = r ?: read_trust(state, &ret->machine, &trust, error);
+    r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
+    r = r ?: verify_new(&files, &ret->prediction, error);
+    if (!r)
+        (void)known_files_forget_missing(&files, "");
+    r = r ?: known_files_write(state, &files, error);
+    return r ?: update_plan_make(&ret->prediction, &rules, &ret->plan, error);
+}
+
+int foresee(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
+{
+    cleanup(state_close) struct state state = { .lock = -1 };
+    cleanup(approval_free) struct approval draft = { 0 };
+    struct pcr_values running;
+    int r;
+
+    *ret = (struct foresee_result){ 0 };
+    r = reseal_begin(&request->reseal, &state, &running, error);
+    r = r ?: decide(request, &state, &running, ret, error);
+    r = r ?: draft_next(&state, &running, ret, &draft, error);
+    if (r)
+        return r;
+    ret->approved.dropped = state.approval.branch_count + ret->added - draft.branch_count;
+    if (ret->added || ret->approved.dropped)
+        r = approve_switch(request->reseal.tpm, &state, &draft, error);
+    if (r)
+        return r;
+    reseal_describe(&state, &running, &ret->approved);
+    judge(ret);
+    return 0;
+}
+
+void foresee_end(struct foresee_result *result)
+{
+    update_plan_free(&result->plan);
+    prediction_free(&result->prediction);
+    update_machine_free(&result->machine);
+}

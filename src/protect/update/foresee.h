@@ -1,0 +1,44 @@
+/*
+ * Approving the next boot before it comes: what the machine may choose is predicted, what rests on known files alone is
+ * approved beside what is approved already. Neither PIN nor passphrase is needed: the authority signs.
+ *
+ *   lock - settle a cut change - put the files that were just written on record - predict - decide - switch
+ *
+ * The prediction is made under the lock, so that of two hooks the later one has the later files. What an earlier call in
+ * this same boot had predicted for a boot entry, and what is not predicted any more, goes; all else stays until
+ * reseal_commit(): the running boot's state, states of other boots, suspensions.
+ */
+#pragma once
+
+#include "protect/reseal.h"
+#include "protect/update/machine.h"
+#include "protect/update/plan.h"
+
+struct foresee_request {
+    struct reseal_request reseal;
+    const char *const *written; /* boot files that this system has just written: file-rules.h; NULL at the end, or NULL */
+    const char *const *trusted; /* boot files that a person vouches for, in the same form */
+    bool allow_rescue;
+};
+
+struct foresee_result {
+    struct reseal_result approved;
+    struct update_machine machine;
+    struct prediction prediction;
+    struct update_plan plan;
+    size_t added;     /* states approved now that were not before */
+    bool next_opens;  /* the boot that comes when nobody touches anything is approved */
+    struct error why; /* if not: what is in the way, ERROR_MISMATCH or ERROR_REFUSED, with a remedy */
+};
+
+/* 0 also when the next boot is not covered: that is told in the result. foresee_end() cleans up in any case. */
+int foresee(const struct foresee_request *request, struct foresee_result *ret, struct error *error);
+void foresee_end(struct foresee_result *result);
+
+/*
+ * Notes which PCRs come out right when the running boot is predicted from its own sources (predictable.json): later in
+ * this boot, when files were changed, nobody can tell any more. For boot-ok, and before enroll rebuilds the initramfs.
+ * `state` is open for changing. *ret_pcrs may be NULL.
+ */
+int foresee_note_predictable(const struct state *state, const struct update_machine *machine, uint32_t *ret_pcrs,
+                             struct error *error);
