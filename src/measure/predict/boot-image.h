@@ -2,12 +2,11 @@
  * What a program measures that firmware or systemd-boot starts: a Linux kernel with its EFI stub, or a unified kernel
  * image with systemd's stub. From the start of the image to the moment at which the volume is unlocked:
  *
- *   PCR 4   the image (its Authenticode hash); then, with Secure Boot off, the kernel inside of a unified image (with it
- *           on the stub vouches for that kernel itself, and the firmware neither checks nor measures it)
- *   PCR 11  names and contents of a unified image's sections, then the boot phases that the caller names
- *   PCR 12  load options that replace a unified image's command line; credentials beside it
- *   PCR 13  system extensions beside it
- *   PCR 9   the kernel's own stub: load options and the initrd
+ *   PCR 4   the image (its Authenticode hash); then, with Secure Boot off, the kernel inside of a unified image (with
+ * it on the stub vouches for that kernel itself, and the firmware neither checks nor measures it) PCR 11  names and
+ * contents of a unified image's sections, then the boot phases that the caller names PCR 12  load options that replace
+ * a unified image's command line; credentials beside it PCR 13  system extensions beside it PCR 9   the kernel's own
+ * stub: load options and the initrd
  *
  * Followed are stubs of systemd 252 and kernels 6.1 to 6.12 for x86; of others the PCRs that may differ are given up.
  *
@@ -28,9 +27,9 @@ struct image_start {
     const char *const *initrds; /* that the loader hands over, paths in the folder */
     size_t initrd_count;
     bool secure_boot;
-    bool through_shim;          /* a boot loader that shim has started starts it */
-    const char *const *phases;  /* what systemd's pcrphase has measured into PCR 11 by the time of the unlocking:
-                                   "enter-initrd" where the initrd is systemd's and has it; none for initramfs-tools */
+    bool through_shim;         /* a boot loader that shim has started starts it */
+    const char *const *phases; /* what systemd's pcrphase has measured into PCR 11 by the time of the unlocking:
+                                  "enter-initrd" where the initrd is systemd's and has it; none for initramfs-tools */
     size_t phase_count;
 };
 

@@ -1,8 +1,8 @@
 /*
- * systemd-boot's menu: which entries it will have (Boot Loader Specification: loader/entries/<id>.conf, EFI/Linux/<id>.efi, of the
- * EFI system partition and of the extended boot loader partition), in which order, which of them boots when
- * nobody touches the keyboard, and what starting one of them measures: as boot-image.h has it, and before that the
- * options of the entry into PCR 12. systemd-boot's own image (PCR 4) is the caller's business.
+ * systemd-boot's menu: which entries it will have (Boot Loader Specification: loader/entries/<id>.conf,
+ * EFI/Linux/<id>.efi, of the EFI system partition and of the extended boot loader partition), in which order, which of
+ * them boots when nobody touches the keyboard, and what starting one of them measures: as boot-image.h has it, and
+ * before that the options of the entry into PCR 12. systemd-boot's own image (PCR 4) is the caller's business.
  *
  * Followed is systemd-boot 252. Configuration comes from the attacker's partition: reading is total, sizes are capped.
  */
