@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/cursor.h"
-#include "measure/pe.h"
+#include "measure/pe-image.h"
 
 #include <errno.h>
 #include <fcntl.h>
