@@ -82,13 +82,15 @@ static int hash_file(const char *path, struct digest *ret, struct error *error)
     return r ?: hash_finish(state, ret->bytes, error);
 }
 
-int program_hash(struct extend_list *list, const char *path, uint8_t *ret, struct error *error)
+int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
+                 struct error *error)
 {
-    struct digest before, after;
+    struct digest before;
     int r = hash_file(path, &before, error);
 
-    r = r ?: extend_list_add_source(list, path, &before, error);
-    r = r ?: pe_hash(path, list->bank, ret, error);
-    r = r ?: hash_file(path, &after, error);
-    return r ?: extend_list_add_source(list, path, &after, error);
+    r = r ?: pe_hash(path, bank, ret, error);
+    r = r ?: hash_file(path, ret_sha256, error);
+    if (!r && !digest_equal(&before, ret_sha256))
+        r = error_set(error, ERROR_FAILED, "\"%s\" was changed while it was read; run this again", path);
+    return r;
 }

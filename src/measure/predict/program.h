@@ -4,15 +4,15 @@
  */
 #pragma once
 
-#include "measure/predict/extend-list.h"
 #include "measure/signature-list.h"
 
 /* The path of a file that firmware names: below `folder`, with backslashes or slashes, upper and lower case alike as in
  * FAT. The caller frees it. A name with "..", or one that leads nowhere: ERROR_FAILED. */
 int program_find(const char *folder, const char *name, char **ret, struct error *error);
 
-/* The Authenticode hash in the list's bank; the file becomes a source of the list (extend_list_add_source()). */
-int program_hash(struct extend_list *list, const char *path, uint8_t *ret, struct error *error);
+/* The Authenticode hash, and the SHA-256 of the file. A file that is changed meanwhile: ERROR_FAILED. */
+int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
+                 struct error *error);
 
 /*
  * The EFI_SIGNATURE_DATA in `lists` (db, MokListRT, …) by which Secure Boot verifies the program: the first that is a
