@@ -273,7 +273,7 @@ int authority_events_predict(const struct running_boot *running, const char *ima
                              struct error *error)
 {
     cleanup(authorities_free) struct authorities authorities = { .running = running, .prediction = ret };
-    size_t loaders = running->loader != NO_PROGRAM ? running->loader + 1 : running->image, end;
+    size_t loaders = running->loader != NO_PROGRAM ? running->loader + 1 : running->image, end = running->start;
     int r = read_lists(&authorities, error);
 
     if (r)

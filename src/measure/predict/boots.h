@@ -9,10 +9,14 @@
 struct boots {
     const struct predict_machine *machine;
     const struct running_boot *running; /* NULL: there is no log */
+    bool again;                         /* the running boot once more, whatever is set for the next one */
     struct boot_prediction base;        /* what each boot measures before the boot loader does anything */
     uint32_t distrusted;                /* PCRs of which the log does not give the value at the unlocking */
     struct prediction *ret;
 };
+
+/* predict_boots(); with `again` what is set for the next boot alone (BootNext, requests to shim) counts for nothing. */
+int boots_predict(const struct predict_machine *machine, bool again, struct prediction *ret, struct error *error);
 
 /* A copy of the base. */
 int boots_start(const struct boots *boots, struct boot_prediction *ret, struct error *error);

@@ -219,8 +219,7 @@ static int predict_event(const struct running_boot *running, size_t i, struct bo
     }
 }
 
-/* A request that waits for shim's MokManager: a person will answer it. */
-static int check_requests(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
+int firmware_events_check_requests(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
 {
     static const char *const requests[] = { "MokNew",  "MokDel",  "MokSB",   "MokPW",   "MokDB",
                                             "MokAuth", "MokXNew", "MokXDel", "MokXAuth" };
@@ -289,8 +288,6 @@ int firmware_events_predict(const struct running_boot *running, struct boot_pred
 
     for (size_t i = 0; !r && i < running->body; i++)
         r = predict_event(running, i, ret, error);
-    if (!r && running->shim)
-        r = check_requests(running, ret, error);
     if (!r && running->shim)
         r = check_shims_lists(running, ret, error);
     if (!r && before > (size_t)running->shim)

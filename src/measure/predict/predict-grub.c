@@ -210,12 +210,15 @@ static int add_second_boot(struct order *order, const struct grub_boot *first, s
     struct known_files known = order->known;
     int r;
 
+    order->known.count = 0; /* what GRUB wrote counts before what the caller knows */
     for (size_t i = 0; i < first->written_count; i++) {
         const struct grub_written_file *written = &first->written[i];
 
         add_known(&order->known,
                   (struct grub_known_file){ .path = written->path, .bytes = written->bytes, .size = written->size });
     }
+    for (size_t i = 0; i < known.count; i++)
+        add_known(&order->known, known.items[i]);
     r = predict_choice(order, NULL, &second, error);
     r = r ? add_unknown(order, NULL, true, 1, error->text, error) : add_boot(order, &second, true, 1, error);
     order->known = known;

@@ -46,9 +46,11 @@ struct predict_machine {
     size_t known_program_count;
     const struct grub_known_file *known_files; /* the same for what GRUB reads: see grub/grub.h */
     size_t known_file_count;
-    const char *efi_system_partition_uuid;        /* of the partition, "541a4863-e2fe-…"; NULL: not known */
-    const char *efi_system_partition;             /* the folder where it is mounted: "/boot/efi" */
-    const char *variables;                        /* FIRMWARE_VARIABLES; NULL: none can be read */
+    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
+    const char *efi_system_partition;      /* the folder where it is mounted: "/boot/efi" */
+    const char
+        *extended_boot_partition; /* the same for systemd-boot's other partition (XBOOTLDR); NULL: there is none */
+    const char *variables;        /* FIRMWARE_VARIABLES; NULL: none can be read */
     const struct firmware_variable_list *changed; /* variables that will hold something else by then; may be NULL */
     const struct boot_places *orders;             /* one for each order of the disks that is to be predicted */
     size_t order_count;                           /* at least 1 where GRUB boots */
@@ -60,8 +62,8 @@ struct predicted_boot {
     char *id;                          /* as the boot loader has it: "gnulinux-advanced-…>gnulinux-6.1.0-50-…" */
     char label[PREDICT_LABEL_MAX + 1]; /* for a branch: "linux 6.1.0-50-amd64" */
     char *title;                       /* as the menu shows it */
-    char *kernel;                      /* as the boot loader names it; "" where it has none */
-    char **initrds;                    /* the same */
+    char *kernel;                      /* on the running system; "" where it is not known */
+    char **initrds;                    /* the same, as far as they are known */
     size_t initrd_count;
     char *command_line;
     bool shell;                 /* the command line gives a shell: never approved unasked */

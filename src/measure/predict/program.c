@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "measure/pe.h"
+#include "measure/predict/image-file.h"
 #include "measure/predict/program-part.h"
 
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <limits.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #define CHUNK_BYTES 65536
 
@@ -82,8 +84,9 @@ static int hash_file(const char *path, struct digest *ret, struct error *error)
     return r ?: hash_finish(state, ret->bytes, error);
 }
 
-int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
-                 struct error *error)
+/* Sections with gaps are hashed in an order that is not the file's: then it is read three times. */
+static int hash_with_gaps(const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
+                          struct error *error)
 {
     struct digest before;
     int r = hash_file(path, &before, error);
@@ -93,4 +96,34 @@ int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struc
     if (!r && !digest_equal(&before, ret_sha256))
         r = error_set(error, ERROR_FAILED, "\"%s\" was changed while it was read; run this again", path);
     return r;
+}
+
+static int hash_in_one_pass(const struct pe_image *image, enum hash_algorithm bank, uint8_t *ret,
+                            struct digest *ret_sha256, struct error *error)
+{
+    cleanup(stretches_free) struct stretches stretches = { 0 };
+    cleanup(hash_state_free) struct hash_state *state = NULL;
+    int r = hash_start(bank, &state, error);
+
+    r = r ?: stretches_add_image(&stretches, image, state, error);
+    r = r ?: one_pass_read(image->fd, image->path, image->size, stretches.items, stretches.count, ret_sha256, error);
+    return r ?: hash_finish(state, ret, error);
+}
+
+int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
+                 struct error *error)
+{
+    cleanup(pe_image_free) struct pe_image image = { 0 };
+    cleanup(close_fd) int fd = -1;
+    struct stat status;
+    int r = program_open(path, &fd, error);
+
+    if (r)
+        return r;
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, errno, "cannot read \"%s\"", path);
+    r = pe_image_parse(fd, path, 0, (uint64_t)status.st_size, &image, error);
+    if (!r && pe_image_has_gaps(&image))
+        return hash_with_gaps(path, bank, ret, ret_sha256, error);
+    return r ?: hash_in_one_pass(&image, bank, ret, ret_sha256, error);
 }
