@@ -24,6 +24,8 @@ struct image_start {
     const char *path;          /* of the image in it, "/EFI/Linux/debian.efi", at present */
     const char *name_at_start; /* the image's file name when it is started, where boot counting changes it; else NULL */
     struct span options;       /* LoadOptions: the bytes, as a boot entry of the firmware has them; none: size 0 */
+    bool own_options;          /* systemd-boot: a unified image's own command line is measured (PCR 12) and handed over
+                                  as its LoadOptions; `options` is empty then */
     const char *const *initrds; /* that the loader hands over, paths in the folder */
     size_t initrd_count;
     bool secure_boot;

@@ -37,17 +37,19 @@ enum systemd_boot_kind {
 struct systemd_boot_entry {
     enum systemd_boot_kind kind;
     char *id;    /* file name as systemd-boot has it: lower case, with suffix and boot counters */
-    char *title; /* as the menu shows it, "" without */
-    char *version, *sort_key, *machine_id; /* NULL without */
-    const char *folder;                    /* the machine's esp or boot */
-    char *image;                           /* path in the folder */
-    char *name_at_start;                   /* see boot-image.h */
-    char **initrds;                        /* paths in the folder */
+    char *title; /* NULL without, as the next three */
+    char *version;
+    char *sort_key;
+    char *machine_id;
+    const char *folder;  /* the machine's esp or boot, borrowed */
+    char *image;         /* path in the folder */
+    char *name_at_start; /* see boot-image.h */
+    char **initrds;      /* paths in the folder */
     size_t initrd_count;
-    char *options;    /* that systemd-boot passes on, without the "initrd=" that it puts before them; NULL: none */
+    char *options;    /* that systemd-boot measures and hands over, "initrd=…" included; NULL: none */
     char *devicetree; /* path in the folder; NULL without */
     char *problem;    /* why the entry cannot be followed; NULL: it can */
-    char *file;       /* the file that describes it, on the running system, and what of it was read */
+    char *file;       /* the .conf file on the running system, and the SHA-256 of what was read; NULL: unified */
     struct digest file_sha256;
     int64_t tries_left, tries_done; /* boot counting; -1 without */
 };
@@ -55,19 +57,19 @@ struct systemd_boot_entry {
 struct systemd_boot_menu {
     struct systemd_boot_entry *entries; /* in the menu's order */
     size_t count;
-    size_t chosen;   /* boots when nobody touches the keyboard; SYSTEMD_BOOT_NONE: not known, see `reason` */
-    size_t one_shot; /* of these only at the next boot: LoaderEntryOneShot; SYSTEMD_BOOT_NONE: none */
-    size_t lasting;  /* chosen once LoaderEntryOneShot is gone; SYSTEMD_BOOT_NONE */
-    char *reason;    /* why `chosen` or `lasting` is not known */
+    size_t chosen;  /* boots when nobody touches the keyboard; SYSTEMD_BOOT_NONE: not known, see `reason` */
+    size_t lasting; /* boots then without LoaderEntryOneShot, which holds for one boot; else as `chosen` */
+    char *reason;   /* why the menu's order, `chosen` or `lasting` is not known */
 };
 
-/* ERROR_FAILED: files cannot be read, or this is no systemd-boot that is followed. An entry that cannot be followed
- * has a `problem`. */
+/* ERROR_FAILED: files cannot be read, or this is no systemd-boot that is followed. ERROR_METADATA: folders that no boot
+ * loader should meet. An entry that cannot be followed has a `problem`. On an error *ret is empty. */
 int systemd_boot_read_menu(const struct systemd_boot_machine *machine, struct systemd_boot_menu *ret,
                            struct error *error);
 
 void systemd_boot_menu_free(struct systemd_boot_menu *menu);
 
-/* Appends what the boot of one entry of the menu measures from the moment at which it is chosen. */
+/* Appends what the boot of one entry of the menu measures from the moment at which it is chosen; the files that it
+ * rests on include the entry's own. Errors as of boot_image_predict(). */
 int systemd_boot_predict(const struct systemd_boot_machine *machine, const struct systemd_boot_entry *entry,
                          struct boot_prediction *prediction, struct error *error);

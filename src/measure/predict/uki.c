@@ -150,9 +150,9 @@ static int add_sections(struct uki *uki, struct error *error)
 
 /* Load options replace the image's own command line, unless Secure Boot is on; some firmware passes rubbish, which the
  * stub knows by its first character. */
-static bool options_count(const struct uki *uki)
+static bool options_count(const struct uki *uki, struct span options)
 {
-    struct cursor cursor = cursor_over(uki->start->options);
+    struct cursor cursor = cursor_over(options);
     uint16_t first;
 
     if (uki->start->secure_boot && uki->layout.sections[UKI_COMMAND_LINE])
@@ -160,26 +160,42 @@ static bool options_count(const struct uki *uki)
     return cursor_u16(&cursor, &first) && first >= 0x20;
 }
 
-static int find_command_line(struct uki *uki, struct error *error)
+static int add_command_line(struct uki *uki, const struct wide *wide, const char *text, struct error *error)
+{
+    return extend_list_add_data(&uki->prediction->extends, PCR_COMMAND_LINE, wide->bytes, wide->size, text, error);
+}
+
+/* The image's own command line; systemd-boot measures it too when it hands it over. */
+static int read_own_command_line(struct uki *uki, struct error *error)
 {
     const struct pe_section *section = uki->layout.sections[UKI_COMMAND_LINE];
     struct wide *wide = &uki->command_line;
-    int r = 0;
+    int r;
 
-    if (options_count(uki)) {
+    if (!section)
+        return 0;
+    r = wide_from_utf8((const char *)uki->copies[UKI_COMMAND_LINE], section->memory_size, wide, error);
+    if (r)
+        return r;
+    wide_clean_command_line(wide);
+    return uki->start->own_options ? add_command_line(uki, wide, "the command line, by systemd-boot", error) : 0;
+}
+
+static int find_command_line(struct uki *uki, struct error *error)
+{
+    struct wide *wide = &uki->command_line;
+    bool own = uki->start->own_options;
+    int r = read_own_command_line(uki, error);
+
+    if (r || !options_count(uki, own ? (struct span){ wide->bytes, wide->size } : uki->start->options))
+        return r;
+    if (!own) {
+        wide_free(wide);
         r = wide_from_units(uki->start->options, wide, error);
         if (!r)
             wide_clean_command_line(wide);
-        return r
-                   ?: extend_list_add_data(&uki->prediction->extends, PCR_COMMAND_LINE, wide->bytes, wide->size,
-                                           "load options in place of the command line", error);
     }
-    if (section) {
-        r = wide_from_utf8((const char *)uki->copies[UKI_COMMAND_LINE], section->memory_size, wide, error);
-        if (!r)
-            wide_clean_command_line(wide);
-    }
-    return r;
+    return r ?: add_command_line(uki, wide, "the load options, by the stub", error);
 }
 
 /* Completes the initrd in its state with everything behind the section; *ret_any: there is one. */
