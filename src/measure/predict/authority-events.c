@@ -22,7 +22,7 @@ struct authorities {
     const struct running_boot *running;
     struct boot_prediction *prediction;
     struct firmware_variable db, owner; /* db and MokListRT */
-    bool has_level;                     /* SbatLevelRT can be read */
+    bool has_policy;                    /* SbatPolicy is set: shim may write SbatLevel */
     bool anew;                          /* a program or a list is another one than in the running boot */
     struct measured by_firmware, by_shim;
     char *shim; /* path; NULL when there is none */
@@ -140,7 +140,7 @@ static int keep(struct authorities *authorities, size_t program, size_t from, si
             continue;
         if (is_authority(running, i))
             note(measured_by(authorities, program), event->digest[running->bank], hash_size(running->machine->bank));
-        if (is_level(running, i) && authorities->shim && (authorities->has_level || authorities->anew))
+        if (is_level(running, i) && authorities->shim && (authorities->has_policy || authorities->anew))
             r = add_level(authorities, i, error);
         else
             r = running_boot_keep(running, i, authorities->prediction, error);
@@ -245,7 +245,7 @@ static int predict_image(struct authorities *authorities, const char *image, siz
 static int read_lists(struct authorities *authorities, struct error *error)
 {
     const struct predict_machine *machine = authorities->running->machine;
-    cleanup(firmware_variable_free) struct firmware_variable level = { 0 };
+    cleanup(firmware_variable_free) struct firmware_variable policy = { 0 };
     bool found;
     int r = firmware_variable_read(machine->variables, machine->changed, vendor_database, "db", &authorities->db,
                                    &found, error);
@@ -254,8 +254,8 @@ static int read_lists(struct authorities *authorities, struct error *error)
             ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "MokListRT",
                                       &authorities->owner, &found, error);
     r = r
-            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "SbatLevelRT", &level,
-                                      &authorities->has_level, error);
+            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "SbatPolicy", &policy,
+                                      &authorities->has_policy, error);
     for (size_t i = 0; !r && i < authorities->running->start; i++) {
         const struct event *event = &machine->log->events[i];
         struct efi_variable variable;

@@ -70,7 +70,7 @@ void boots_label(struct predicted_boot *boot, const char *kernel)
             name += strlen(prefixes[i]);
             break;
         }
-    snprintf(boot->label, sizeof(boot->label), "linux%s%.*s%s", *name ? " " : "", 50, name,
+    snprintf(boot->label, sizeof(boot->label), "linux%s%.*s%s", *name ? " " : "", 48, name,
              boot->shell ? " (shell)" : "");
 }
 
