@@ -1,6 +1,8 @@
 /*
  * Kernel command lines that give a shell, or start another program than the system's own: such a boot is never approved
  * unasked. The words are those of Linux, systemd, initramfs-tools, dracut and sysvinit.
+ *
+ * When in doubt it is one: initramfs-tools looks for its words between quotes as well, so quotes join nothing here.
  */
 #pragma once
 

@@ -25,10 +25,10 @@
 /* A file of which the caller knows better than the disk: what it will be at the next boot, or its hashes where it was
  * approved before and is not to be read again. */
 struct grub_known_file {
-    const char *path;        /* on the running system, as FOLDER of the place, "/" and the name in it */
-    const void *bytes;       /* its contents, `size` bytes; NULL: only the hashes are known */
-    size_t size;             /* where only the hashes are known: any number above 0 for a file that is not empty */
-    const uint8_t *digest;   /* without bytes: in the bank of the request */
+    const char *path;            /* on the running system, as FOLDER of the place, "/" and the name in it */
+    const void *bytes;           /* its contents, `size` bytes; NULL: only the hashes are known */
+    size_t size;                 /* where only the hashes are known: any number above 0 for a file that is not empty */
+    const uint8_t *digest;       /* without bytes: in the bank of the request */
     const struct digest *sha256; /* without bytes */
 };
 
@@ -37,8 +37,8 @@ struct grub_request {
     enum hash_algorithm bank;
     const struct boot_places *places;
     bool secure_boot;
-    const char *config;  /* "(hd0,gpt1)/EFI/debian/grub.cfg" */
-    const char *prefix;  /* GRUB's variables when it reads that file */
+    const char *config; /* "(hd0,gpt1)/EFI/debian/grub.cfg" */
+    const char *prefix; /* GRUB's variables when it reads that file */
     const char *cmdpath;
     const char *root;
     const char *choice; /* NULL: what boots when nobody touches the menu. Else the entry that a person chooses in the
@@ -68,12 +68,12 @@ struct grub_boot {
                                    the item of this index and before the next */
     struct grub_menu_entry *menu; /* every entry, in the menu's order; a submenu's entries follow it */
     size_t menu_count;
-    size_t chosen;       /* in menu */
-    bool waits;          /* no timeout: the chosen entry boots once somebody presses Enter */
-    char *kernel;        /* on the running system */
-    char **initrds;      /* on the running system */
+    size_t chosen;  /* in menu */
+    bool waits;     /* no timeout: the chosen entry boots once somebody presses Enter */
+    char *kernel;   /* on the running system */
+    char **initrds; /* on the running system */
     size_t initrd_count;
-    char *command_line; /* as the kernel gets it, without the kernel's name; "" for none */
+    char *command_line;                /* as the kernel gets it, without the kernel's name; "" for none */
     struct grub_written_file *written; /* each file once, with its last contents */
     size_t written_count;
 };
