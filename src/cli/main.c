@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_enroll, &verb_unlock,     &verb_status,       &verb_doctor, &verb_explain,
+    &verb_enroll, &verb_unlock,     &verb_status,       &verb_doctor, &verb_explain,   &verb_predict,
     &verb_reseal, &verb_change_pin, &verb_recovery_key, &verb_remove, &verb_provision, &verb_boot_ok,
 };
 

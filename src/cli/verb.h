@@ -40,8 +40,8 @@ struct call {
     int argument_count;
 };
 
-extern const struct verb verb_boot_ok, verb_change_pin, verb_doctor, verb_enroll, verb_explain, verb_provision,
-    verb_recovery_key, verb_remove, verb_reseal, verb_status, verb_unlock;
+extern const struct verb verb_boot_ok, verb_change_pin, verb_doctor, verb_enroll, verb_explain, verb_predict,
+    verb_provision, verb_recovery_key, verb_remove, verb_reseal, verb_status, verb_unlock;
 extern const struct option_row common_options[];
 
 /* Fills the call from argv (argv[0] is the verb). ERROR_USAGE for what does not fit. */

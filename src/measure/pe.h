@@ -10,9 +10,6 @@
 
 #include "base/hash.h"
 
-#define PE_MAX_HEADER_BYTES 65536 /* Debian's kernel has 16 KiB */
-#define PE_MAX_SECTIONS 256       /* the format's own loader takes 96 */
-
 /*
  * Writes hash_size(algorithm) bytes to `ret`.
  *

@@ -11,6 +11,9 @@
 static const uint8_t x509_type[GUID_BYTES] = { 0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a,
                                                0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72 };
 
+static const uint8_t sha256_type[GUID_BYTES] = { 0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
+                                                 0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28 };
+
 /* Writes the subject's common name, or its organisation; false when the bytes are no certificate with either. */
 static bool put_subject(FILE *stream, struct span der)
 {
@@ -53,37 +56,59 @@ void signature_put(FILE *stream, struct span signature)
         fprintf(stream, "%zu bytes", content.size);
 }
 
-struct list {
-    bool certificates;
-    uint32_t signature_size;
-    struct cursor signatures;
-};
-
-/* EFI_SIGNATURE_LIST. */
-static bool next_list(struct cursor *lists, struct list *ret)
+/* Takes the next EFI_SIGNATURE_LIST. */
+static bool next_list(struct signature_walk *walk)
 {
-    struct cursor start = *lists, list;
+    struct cursor lists = cursor_over(walk->lists), start = lists, list;
     struct span type;
     uint32_t list_size, header_size;
 
     if (!cursor_span(&start, GUID_BYTES, &type) || !cursor_u32(&start, &list_size) ||
-        !cursor_cut(lists, list_size, &list) || !cursor_skip(&list, GUID_BYTES + 4))
+        !cursor_cut(&lists, list_size, &list) || !cursor_skip(&list, GUID_BYTES + 4))
         return false;
-    if (!cursor_u32(&list, &header_size) || !cursor_u32(&list, &ret->signature_size) ||
+    if (!cursor_u32(&list, &header_size) || !cursor_u32(&list, &walk->signature_size) ||
         !cursor_skip(&list, header_size))
         return false;
-    ret->certificates = memcmp(type.bytes, x509_type, GUID_BYTES) == 0;
-    ret->signatures = list;
-    return ret->signature_size > GUID_BYTES && cursor_left(&list) % ret->signature_size == 0;
+    if (walk->signature_size <= GUID_BYTES || cursor_left(&list) % walk->signature_size != 0)
+        return false;
+    walk->type = type.bytes;
+    walk->signatures = cursor_rest(&list);
+    walk->lists = cursor_rest(&lists);
+    return true;
 }
 
-/* Counts a list's entries, and writes the first names. */
-static void put_list(FILE *names, struct list *list, size_t *certificates, size_t *others)
+bool signature_next(struct signature_walk *walk, struct span *ret)
 {
+    struct cursor signatures;
+
+    while (!walk->damaged && walk->signatures.size == 0 && walk->lists.size > 0)
+        walk->damaged = !next_list(walk);
+    if (walk->damaged || walk->signatures.size == 0)
+        return false;
+    signatures = cursor_over(walk->signatures);
+    if (!cursor_span(&signatures, walk->signature_size, ret))
+        return false;
+    walk->signatures = cursor_rest(&signatures);
+    return true;
+}
+
+enum signature_type signature_walk_type(const struct signature_walk *walk)
+{
+    if (memcmp(walk->type, x509_type, GUID_BYTES) == 0)
+        return SIGNATURE_X509;
+    return memcmp(walk->type, sha256_type, GUID_BYTES) == 0 && walk->signature_size == GUID_BYTES + DIGEST_BYTES
+               ? SIGNATURE_SHA256
+               : SIGNATURE_OTHER;
+}
+
+/* Counts the entries, and writes the first names; false for what is no chain of lists. */
+static bool put_names(FILE *names, struct span lists, size_t *certificates, size_t *others)
+{
+    struct signature_walk walk = { .lists = lists };
     struct span signature;
 
-    while (cursor_span(&list->signatures, list->signature_size, &signature)) {
-        if (!list->certificates) {
+    while (signature_next(&walk, &signature)) {
+        if (signature_walk_type(&walk) != SIGNATURE_X509) {
             ++*others;
             continue;
         }
@@ -93,22 +118,16 @@ static void put_list(FILE *names, struct list *list, size_t *certificates, size_
         }
         ++*certificates;
     }
+    return !walk.damaged;
 }
 
 void signature_lists_put(FILE *stream, struct span lists)
 {
-    struct cursor cursor = cursor_over(lists);
     size_t certificates = 0, others = 0, size = 0;
     char *names = NULL;
     FILE *name_stream = open_memstream(&names, &size);
-    struct list list;
-    bool good = name_stream != NULL;
+    bool good = name_stream && put_names(name_stream, lists, &certificates, &others);
 
-    while (good && cursor_left(&cursor) > 0) {
-        good = next_list(&cursor, &list);
-        if (good)
-            put_list(name_stream, &list, &certificates, &others);
-    }
     if (name_stream && fclose(name_stream) != 0)
         good = false;
     if (!good)

@@ -9,7 +9,7 @@ import pytest
 
 from bootseal import PROGRAM
 
-VERBS = ["enroll", "unlock", "status", "doctor", "explain", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
+VERBS = ["enroll", "unlock", "status", "doctor", "explain", "predict", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
 
 
 def test_help_lists_the_verbs(bench):

@@ -19,8 +19,17 @@
 
 #include <stdbool.h>
 
+struct grub_known_file;
+
 #define PREDICT_LABEL_MAX 63 /* what a branch's label may have: policy/approval.h's BRANCH_LABEL_MAX */
 #define PREDICT_MAX_BOOTS 64
+
+/* A program of which the caller knows the hash: it was approved before and is not to be read again. */
+struct predict_known_program {
+    const char *path;            /* on the running system */
+    const uint8_t *digest;       /* its Authenticode hash in the machine's bank */
+    const struct digest *sha256; /* of the file */
+};
 
 /* What is known of the machine. All is borrowed. */
 struct predict_machine {
@@ -32,9 +41,16 @@ struct predict_machine {
     const struct event_log *golden;
     const struct component_list *golden_components;
     const struct pcr_values
-        *recorded;                    /* of the running boot, as the initramfs had them when it unlocked; may be NULL */
-    const char *efi_system_partition; /* the folder where it is mounted: "/boot/efi" */
-    const char *variables;            /* FIRMWARE_VARIABLES; NULL: none can be read */
+        *recorded; /* of the running boot, as the initramfs had them when it unlocked; may be NULL */
+    const struct predict_known_program *known_programs;
+    size_t known_program_count;
+    const struct grub_known_file *known_files; /* the same for what GRUB reads: see grub/grub.h */
+    size_t known_file_count;
+    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
+    const char *efi_system_partition;      /* the folder where it is mounted: "/boot/efi" */
+    const char
+        *extended_boot_partition; /* the same for systemd-boot's other partition (XBOOTLDR); NULL: there is none */
+    const char *variables;        /* FIRMWARE_VARIABLES; NULL: none can be read */
     const struct firmware_variable_list *changed; /* variables that will hold something else by then; may be NULL */
     const struct boot_places *orders;             /* one for each order of the disks that is to be predicted */
     size_t order_count;                           /* at least 1 where GRUB boots */
@@ -46,8 +62,8 @@ struct predicted_boot {
     char *id;                          /* as the boot loader has it: "gnulinux-advanced-…>gnulinux-6.1.0-50-…" */
     char label[PREDICT_LABEL_MAX + 1]; /* for a branch: "linux 6.1.0-50-amd64" */
     char *title;                       /* as the menu shows it */
-    char *kernel;                      /* as the boot loader names it; "" where it has none */
-    char **initrds;                    /* the same */
+    char *kernel;                      /* on the running system; "" where it is not known */
+    char **initrds;                    /* the same, as far as they are known */
     size_t initrd_count;
     char *command_line;
     bool shell;                 /* the command line gives a shell: never approved unasked */

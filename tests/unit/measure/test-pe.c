@@ -1,4 +1,5 @@
 #include "measure/pe.h"
+#include "measure/pe-image.h"
 
 #include "base/cleanup.h"
 

@@ -1,0 +1,285 @@
+#include "measure/predict/authority-events.h"
+
+#include "base/cleanup.h"
+#include "measure/efi-variable.h"
+#include "measure/event-type.h"
+#include "measure/predict/firmware-events.h"
+#include "measure/predict/program.h"
+#include "measure/predict/shim.h"
+#include "measure/text.h"
+
+#include <string.h>
+
+#define AUTHORITIES_MAX 32
+
+/* What was measured already, of those who look that up: firmware and shim each for themselves. */
+struct measured {
+    uint8_t digests[AUTHORITIES_MAX][HASH_MAX_BYTES];
+    size_t count;
+};
+
+struct authorities {
+    const struct running_boot *running;
+    struct boot_prediction *prediction;
+    struct firmware_variable db, owner; /* db and MokListRT */
+    bool has_policy;                    /* SbatPolicy is set: shim may write SbatLevel */
+    bool anew;                          /* a program or a list is another one than in the running boot */
+    struct measured by_firmware, by_shim;
+    char *shim; /* path; NULL when there is none */
+};
+
+static void authorities_free(struct authorities *authorities)
+{
+    firmware_variable_free(&authorities->db);
+    firmware_variable_free(&authorities->owner);
+    free(authorities->shim);
+}
+
+static int give_up(struct authorities *authorities, const char *why, struct error *error)
+{
+    return boot_prediction_give_up(authorities->prediction, 1u << 7, error, "%s", why);
+}
+
+/* False when it is there already. */
+static bool note(struct measured *measured, const uint8_t *digest, size_t size)
+{
+    for (size_t i = 0; i < measured->count; i++)
+        if (memcmp(measured->digests[i], digest, size) == 0)
+            return false;
+    if (measured->count < AUTHORITIES_MAX)
+        memcpy(measured->digests[measured->count++], digest, size);
+    return true;
+}
+
+static bool is_shims_part(const struct authorities *authorities, size_t program)
+{
+    return authorities->running->shim && program > 0;
+}
+
+static struct measured *measured_by(struct authorities *authorities, size_t program)
+{
+    return is_shims_part(authorities, program) ? &authorities->by_shim : &authorities->by_firmware;
+}
+
+/* Adds an authority's event unless it was measured before. */
+static int add_authority(struct authorities *authorities, size_t program, const uint8_t *vendor, const char *name,
+                         struct span signature, struct error *error)
+{
+    const struct predict_machine *machine = authorities->running->machine;
+    cleanup(free_ptr) uint8_t *bytes = NULL;
+    uint8_t digest[HASH_MAX_BYTES];
+    size_t size;
+    int r = firmware_variable_measured(vendor, name, signature, &bytes, &size, error);
+
+    r = r ?: hash_compute(machine->bank, &(struct span){ bytes, size }, 1, digest, error);
+    if (r || !note(measured_by(authorities, program), digest, hash_size(machine->bank)))
+        return r;
+    return extend_list_add(&authorities->prediction->extends, 7, digest, "a program was verified by another signer",
+                           error);
+}
+
+/* SbatLevel as the shim that is there now will set it. */
+static int add_level(struct authorities *authorities, size_t event, struct error *error)
+{
+    const struct predict_machine *machine = authorities->running->machine;
+    cleanup(free_ptr) uint8_t *bytes = NULL;
+    cleanup(free_ptr) char *level = NULL;
+    cleanup(free_ptr) char *words = NULL;
+    const char *reason = NULL;
+    size_t size = 0;
+    int r = shim_sbat_level(authorities->shim, machine->variables, machine->changed, &level, &reason, error);
+
+    if (r || reason)
+        return give_up(authorities, reason ? reason : error->text, error);
+    r = firmware_variable_measured(vendor_shim, "SbatLevel", (struct span){ level, strlen(level) }, &bytes, &size,
+                                   error);
+    if (r)
+        return r;
+    words = event < machine->log->count ? running_boot_words(machine, event) : strdup("shim's SbatLevel");
+    return words ? extend_list_add_data(&authorities->prediction->extends, 7, bytes, size, words, error)
+                 : error_no_memory(error);
+}
+
+static bool is_level(const struct running_boot *running, size_t i)
+{
+    struct efi_variable variable;
+
+    return running->machine->log->events[i].type == EVENT_VARIABLE_AUTHORITY &&
+           efi_variable_parse(running->machine->log->events[i].data, &variable) && efi_variable_is_shims(&variable) &&
+           strcmp(variable.name, "SbatLevel") == 0;
+}
+
+/* True for who vouched for a program; false for what shim measures of its own state. */
+static bool is_authority(const struct running_boot *running, size_t i)
+{
+    static const char *const own[] = { "SbatLevel", "MokSBState", "SBAT" };
+    struct efi_variable variable;
+
+    if (running->machine->log->events[i].type != EVENT_VARIABLE_AUTHORITY)
+        return false;
+    if (!efi_variable_parse(running->machine->log->events[i].data, &variable))
+        return true;
+    for (size_t k = 0; k < array_size(own); k++)
+        if (efi_variable_is_shims(&variable) && strcmp(variable.name, own[k]) == 0)
+            return false;
+    return true;
+}
+
+/* The events of PCR 7 that the log has between two places: all of them, or without authorities. */
+static int keep(struct authorities *authorities, size_t program, size_t from, size_t to, struct error *error)
+{
+    const struct running_boot *running = authorities->running;
+    int r = 0;
+
+    for (size_t i = from; !r && i < to; i++) {
+        const struct event *event = &running->machine->log->events[i];
+
+        if (event->pcr != 7 || !event_is_extended(event))
+            continue;
+        if (is_authority(running, i) && authorities->anew)
+            continue;
+        if (is_authority(running, i))
+            note(measured_by(authorities, program), event->digest[running->bank], hash_size(running->machine->bank));
+        if (is_level(running, i) && authorities->shim && (authorities->has_policy || authorities->anew))
+            r = add_level(authorities, i, error);
+        else
+            r = running_boot_keep(running, i, authorities->prediction, error);
+    }
+    return r;
+}
+
+/* The list by which the program is verified, in the order of those who verify. */
+static int look_up(struct authorities *authorities, size_t program, const char *path, struct error *error)
+{
+    struct span db = { authorities->db.data, authorities->db.size };
+    struct span owner = { authorities->owner.data, authorities->owner.size };
+    bool shim = is_shims_part(authorities, program);
+    struct span signature;
+    int r;
+
+    if (!authorities->db.data || (shim && !authorities->owner.data))
+        return give_up(authorities, "the lists of Secure Boot's keys cannot be read", error);
+    r = program_authority(path, db, shim, &signature, error);
+    if (!r && signature.size > 0)
+        return add_authority(authorities, program, vendor_database, "db", signature, error);
+    if (!r && shim)
+        r = program_authority(path, owner, shim, &signature, error);
+    if (r)
+        return give_up(authorities, error->text, error);
+    if (signature.size > 0)
+        return add_authority(authorities, program, vendor_shim, "MokListRT", signature, error);
+    return boot_prediction_give_up(authorities->prediction, 1u << 7, error, "no key of this machine verifies \"%s\"",
+                                   path);
+}
+
+/* What the log has until the program was started, or what would be there now. */
+static int predict_program(struct authorities *authorities, size_t program, size_t from, size_t to, const char *path,
+                           struct error *error)
+{
+    int r = keep(authorities, program, from, to, error);
+
+    if (r || !authorities->anew || !authorities->running->secure_boot)
+        return r;
+    return look_up(authorities, program, path, error);
+}
+
+/* Whether the program is one that ran in this boot, from its place on. */
+static int is_same(const struct authorities *authorities, size_t program, const char *path, bool *ret,
+                   struct error *error)
+{
+    const struct running_boot *running = authorities->running;
+    size_t last = program == running->image ? running->program_count : program + 1;
+    uint8_t digest[HASH_MAX_BYTES];
+    int r = firmware_events_hash_program(running, &authorities->prediction->extends, path, digest, error);
+
+    *ret = false;
+    for (size_t i = program; !r && i < last && !*ret; i++)
+        *ret = memcmp(digest, running->programs[i].digest, hash_size(running->machine->bank)) == 0;
+    return r;
+}
+
+/* shim and boot loader, up to the one before `last`; *ret_end is the event of the last of them. */
+static int predict_loaders(struct authorities *authorities, size_t last, size_t *ret_end, struct error *error)
+{
+    const struct running_boot *running = authorities->running;
+    size_t from = running->start;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < last; i++) {
+        cleanup(free_ptr) char *path = NULL;
+        bool same;
+
+        r = firmware_events_find_program(running, i, &path, error);
+        r = r ?: is_same(authorities, i, path, &same, error);
+        if (r)
+            return give_up(authorities, error->text, error);
+        authorities->anew = authorities->anew || !same;
+        r = predict_program(authorities, i, from, running->programs[i].event, path, error);
+        from = running->programs[i].event;
+        if (i == 0 && running->shim)
+            authorities->shim = take_ptr(path);
+    }
+    *ret_end = from;
+    return r;
+}
+
+/* The kernel or unified image, and then the rest of the log. */
+static int predict_image(struct authorities *authorities, const char *image, size_t from, struct error *error)
+{
+    const struct running_boot *running = authorities->running;
+    size_t end = running->machine->log->count;
+    bool same = true;
+    int r = 0;
+
+    if (running->image == NO_PROGRAM || !image)
+        return keep(authorities, running->program_count, from, end, error);
+    r = is_same(authorities, running->image, image, &same, error);
+    if (r)
+        return give_up(authorities, error->text, error);
+    authorities->anew = authorities->anew || !same;
+    r = predict_program(authorities, running->image, from, running->programs[running->image].event, image, error);
+    return r ?: keep(authorities, running->image, running->programs[running->image].event, end, error);
+}
+
+/* Reads the lists; db that is another one than the log's changes everything after it. */
+static int read_lists(struct authorities *authorities, struct error *error)
+{
+    const struct predict_machine *machine = authorities->running->machine;
+    cleanup(firmware_variable_free) struct firmware_variable policy = { 0 };
+    bool found;
+    int r = firmware_variable_read(machine->variables, machine->changed, vendor_database, "db", &authorities->db,
+                                   &found, error);
+
+    r = r
+            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "MokListRT",
+                                      &authorities->owner, &found, error);
+    r = r
+            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "SbatPolicy", &policy,
+                                      &authorities->has_policy, error);
+    for (size_t i = 0; !r && i < authorities->running->start; i++) {
+        const struct event *event = &machine->log->events[i];
+        struct efi_variable variable;
+
+        if (event->type != EVENT_VARIABLE_DRIVER_CONFIG || !efi_variable_parse(event->data, &variable) ||
+            strcmp(variable.name, "db") != 0 || !authorities->db.data)
+            continue;
+        authorities->anew = variable.data.size != authorities->db.size ||
+                            memcmp(variable.data.bytes, authorities->db.data, authorities->db.size) != 0;
+    }
+    return r;
+}
+
+int authority_events_predict(const struct running_boot *running, const char *image, struct boot_prediction *ret,
+                             struct error *error)
+{
+    cleanup(authorities_free) struct authorities authorities = { .running = running, .prediction = ret };
+    size_t loaders = running->loader != NO_PROGRAM ? running->loader + 1 : running->image, end = running->start;
+    int r = read_lists(&authorities, error);
+
+    if (r)
+        return give_up(&authorities, error->text, error);
+    r = predict_loaders(&authorities, loaders, &end, error);
+    if (r || ret->unknown & 1u << 7)
+        return r;
+    return predict_image(&authorities, image, end, error);
+}

@@ -1,0 +1,197 @@
+#include "scratch-machine.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "log-builder.h"
+#include "measure/efi-variable.h"
+#include "measure/event-type.h"
+#include "measure/predict/running-boot.h"
+#include "measure/text.h"
+
+#include <ftw.h>
+#include <libgen.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void scratch_write(const struct scratch_machine *scratch, const char *path, const void *bytes, size_t size)
+{
+    char whole[PATH_MAX], folder[PATH_MAX];
+    struct error error;
+
+    snprintf(whole, sizeof(whole), "%s/%s", scratch->folder, path);
+    snprintf(folder, sizeof(folder), "%s/%s", scratch->folder, path);
+    assert_int_equal(file_make_folder(dirname(folder), 0700, &error), 0);
+    assert_int_equal(file_write(whole, bytes, size, 0600, &error), 0);
+}
+
+void scratch_copy(const struct scratch_machine *scratch, const char *path, const char *from)
+{
+    cleanup(free_ptr) char *bytes = NULL;
+    struct error error = { 0 };
+    size_t size;
+
+    if (file_read(from, 64 * 1024 * 1024, &bytes, &size, &error))
+        fail_msg("%s", error.text);
+    scratch_write(scratch, path, bytes, size);
+}
+
+void scratch_set_variable(const struct scratch_machine *scratch, const uint8_t *vendor, const char *name,
+                          const void *data, size_t size)
+{
+    cleanup(free_ptr) uint8_t *bytes = calloc(1, size + 4);
+    char path[PATH_MAX], guid[GUID_TEXT];
+
+    assert_non_null(bytes);
+    guid_format(vendor, guid);
+    snprintf(path, sizeof(path), "%s/%s-%s", scratch->variables, name, guid);
+    if (!data) {
+        unlink(path);
+        return;
+    }
+    bytes[0] = 7;
+    memcpy(bytes + 4, data, size);
+    snprintf(path, sizeof(path), "efivars/%s-%s", name, guid);
+    scratch_write(scratch, path, bytes, size + 4);
+}
+
+/* The variables whose contents the log tells; empty ones are not there. */
+static void write_variables(const struct scratch_machine *scratch)
+{
+    for (size_t i = 0; i < scratch->log.count; i++) {
+        const struct event *event = &scratch->log.events[i];
+        struct efi_variable variable;
+
+        if (event->type != EVENT_VARIABLE_DRIVER_CONFIG && event->type != EVENT_VARIABLE_BOOT)
+            continue;
+        assert_true(efi_variable_parse(event->data, &variable));
+        if (variable.data.size)
+            scratch_set_variable(scratch, variable.vendor, variable.name, variable.data.bytes, variable.data.size);
+    }
+    for (size_t i = 0; i < scratch->log.count; i++) {
+        struct efi_variable variable;
+
+        if (scratch->log.events[i].type == EVENT_VARIABLE_AUTHORITY &&
+            efi_variable_parse(scratch->log.events[i].data, &variable) && strcmp(variable.name, "SbatLevel") == 0)
+            scratch_set_variable(scratch, vendor_shim, "SbatLevelRT", variable.data.bytes, variable.data.size);
+    }
+}
+
+/* shim and boot loader are known by their digests; their files are stand-ins. */
+static void know_programs(struct scratch_machine *scratch)
+{
+    struct program_cache cache = { 0 };
+    struct running_boot running;
+    struct error error = { 0 };
+    size_t last;
+
+    if (running_boot_read(&scratch->machine, &cache, &running, &error))
+        return;
+    last = running.loader != NO_PROGRAM ? running.loader + 1 : running.image;
+    for (size_t i = 0; i < last; i++) {
+        char path[PATH_MAX] = "esp";
+        size_t length = strlen(path);
+
+        snprintf(path + length, sizeof(path) - length, "%s", running.programs[i].name);
+        for (char *c = path; *c; c++)
+            *c = *c == '\\' ? '/' : *c;
+        scratch_write(scratch, path, "stand-in", 8);
+        assert_true(asprintf(&scratch->paths[i], "%s/%s", scratch->folder, path) > 0);
+        scratch->programs[i] =
+            (struct predict_known_program){ scratch->paths[i], running.programs[i].digest, &scratch->sha256 };
+        scratch->machine.known_program_count = i + 1;
+    }
+    scratch->machine.known_programs = scratch->programs;
+}
+
+static void prepare(struct scratch_machine *scratch)
+{
+    struct error error;
+
+    strcpy(scratch->folder, "/tmp/bootseal-predict-XXXXXX");
+    assert_non_null(mkdtemp(scratch->folder));
+    snprintf(scratch->variables, sizeof(scratch->variables), "%s/efivars", scratch->folder);
+    snprintf(scratch->esp, sizeof(scratch->esp), "%s/esp", scratch->folder);
+    assert_int_equal(file_make_folder(scratch->variables, 0700, &error), 0);
+    assert_int_equal(file_make_folder(scratch->esp, 0700, &error), 0);
+    assert_int_equal(component_list_read(&scratch->log, &scratch->components, &error), 0);
+    scratch->machine = (struct predict_machine){
+        .bank = HASH_SHA256,
+        .log = &scratch->log,
+        .components = &scratch->components,
+        .efi_system_partition = scratch->esp,
+        .variables = scratch->variables,
+    };
+    write_variables(scratch);
+    know_programs(scratch);
+}
+
+void scratch_machine_start(struct scratch_machine *scratch, const char *log)
+{
+    struct error error = { 0 };
+
+    *scratch = (struct scratch_machine){ 0 };
+    if (event_log_read(recorded_path(log, "bin"), &scratch->log, &error))
+        fail_msg("%s", error.text);
+    prepare(scratch);
+}
+
+void scratch_machine_start_built(struct scratch_machine *scratch, const struct built_log *built)
+{
+    *scratch = (struct scratch_machine){ 0 };
+    built_log_parse(built, &scratch->log);
+    prepare(scratch);
+}
+
+void scratch_machine_end(struct scratch_machine *scratch)
+{
+    component_list_free(&scratch->components);
+    event_log_free(&scratch->log);
+    for (size_t i = 0; i < SCRATCH_PROGRAMS; i++)
+        free(scratch->paths[i]);
+    nftw(scratch->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void scratch_forget_program(struct scratch_machine *scratch, const char *path)
+{
+    char whole[PATH_MAX];
+
+    snprintf(whole, sizeof(whole), "%s/%s", scratch->folder, path);
+    for (size_t i = 0; i < scratch->machine.known_program_count; i++)
+        if (strcmp(scratch->programs[i].path, whole) == 0)
+            scratch->programs[i].path = "";
+}
+
+void scratch_compare(const struct scratch_machine *scratch, const struct extend_list *list, unsigned pcr)
+{
+    size_t bank = (size_t)event_log_bank(&scratch->log, HASH_SHA256), item = 0;
+
+    for (size_t i = 0; i < scratch->log.count; i++) {
+        const struct event *event = &scratch->log.events[i];
+
+        if (event->pcr != pcr || !event_is_extended(event))
+            continue;
+        while (item < list->count && list->items[item].pcr != pcr)
+            item++;
+        if (item == list->count)
+            fail_msg("PCR %u: event %zu is not predicted", pcr, i);
+        if (memcmp(list->items[item].digest, event->digest[bank], DIGEST_BYTES) != 0)
+            fail_msg("PCR %u: event %zu differs: %s", pcr, i, list->items[item].text);
+        item++;
+    }
+    while (item < list->count && list->items[item].pcr != pcr)
+        item++;
+    assert_int_equal(item, list->count);
+}
