@@ -115,6 +115,12 @@ const char *call_state_folder(const struct call *call)
     return folder ? folder : from_environment("BOOTSEAL_STATE_DIR");
 }
 
+const char *call_running_log(const struct call *call)
+{
+    (void)call;
+    return from_environment("BOOTSEAL_EVENTLOG");
+}
+
 const char *call_report(const struct call *call)
 {
     const char *path = call_option(call, "report");

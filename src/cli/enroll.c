@@ -4,10 +4,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/enroll-boot.h"
 #include "cli/protector-words.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
-#include "protect/initramfs.h"
 #include "protect/other-keyslots.h"
 
 #include <string.h>
@@ -212,27 +212,6 @@ static int remove_others(const struct call *call, struct enroll *enroll, const s
     return r;
 }
 
-static bool concerns_initramfs(const struct call *call, const struct enroll *enroll)
-{
-    return pins_concern_this_boot(call_state_folder(call), &enroll->pin);
-}
-
-static int update_initramfs(const struct call *call, const struct enroll *enroll, struct error *error)
-{
-    bool wanted = concerns_initramfs(call, enroll) && !call_flag(call, "no-initramfs") && initramfs_is_there();
-
-    return wanted ? initramfs_rebuild(error) : 0;
-}
-
-static void tell_next_boot(const struct call *call, const struct enroll *enroll)
-{
-    if (!concerns_initramfs(call, enroll))
-        return;
-    log_warning("the initramfs now carries the pins, which changes the boot state: the next boot asks for the "
-                "%s. Log in then and run: bootseal reseal --current",
-                call_flag(call, "no-recovery-key") ? "passphrase" : "recovery key or a passphrase");
-}
-
 static int prepare(const struct call *call, struct enroll *enroll, const struct enroll_request *request,
                    struct error *error)
 {
@@ -248,16 +227,16 @@ static int prepare(const struct call *call, struct enroll *enroll, const struct 
 static int conclude(const struct call *call, struct enroll *enroll, struct error *error)
 {
     struct recovery recovery = { .keyslot = -1 };
-    struct error rebuilt;
-    int u = update_initramfs(call, enroll, &rebuilt), r;
+    struct enroll_boot boot;
+    int r = enroll_boot_prepare(call, enroll, &boot, error);
 
-    r = print_result(call, enroll, &recovery, error);
+    r = r ?: print_result(call, enroll, &recovery, error);
     r = r ?: remove_others(call, enroll, &recovery, error);
-    if (!u)
-        tell_next_boot(call, enroll);
-    if (!r && u)
-        *error = rebuilt;
-    return r ?: u;
+    enroll_boot_tell(call, &boot);
+    if (r || boot.rebuilt.kind == ERROR_NONE)
+        return r;
+    *error = boot.rebuilt;
+    return (int)error->kind;
 }
 
 static int run(struct call *call, struct error *error)

@@ -1,7 +1,7 @@
 #include "cli/explain-json.h"
 
 #include "base/cleanup.h"
-#include "base/json.h"
+#include "base/pcr-json.h"
 #include "measure/boot-chain.h"
 #include "measure/event-check.h"
 #include "measure/event-type.h"
@@ -35,22 +35,6 @@ static int append_object(struct json_object *array, struct json_object **ret, st
     return json_append(array, *ret, error);
 }
 
-/* {"4": "hex", …} of one bank. */
-static int add_values(struct json_object *pcrs, const struct pcr_values *values, struct error *error)
-{
-    struct json_object *object;
-    char number[16];
-    int r = add_inner(pcrs, hash_name(values->bank), json_object_new_object(), &object, error);
-
-    for (unsigned i = 0; !r && i < PCR_COUNT; i++) {
-        if (!(values->mask & (1u << i)))
-            continue;
-        snprintf(number, sizeof(number), "%u", i);
-        r = json_add(object, number, json_new_hex(values->value[i], hash_size(values->bank)), error);
-    }
-    return r;
-}
-
 /* All banks that can be replayed. */
 static int add_pcrs(struct json_object *document, const struct event_log *log, struct error *error)
 {
@@ -64,7 +48,7 @@ static int add_pcrs(struct json_object *document, const struct event_log *log, s
         if (hash_size(bank) == 0 || !log->banks[i].complete)
             continue;
         r = event_log_replay(log, bank, &values, error);
-        r = r ?: add_values(pcrs, &values, error);
+        r = r ?: pcr_values_to_json(pcrs, hash_name(bank), &values, error);
     }
     return r;
 }
@@ -160,21 +144,25 @@ static int add_difference(struct json_object *differences, const struct differen
     return r ?: add_string(object, "text", difference->text, error);
 }
 
-static int add_differences(struct json_object *document, const struct explained_log *before,
-                           const struct comparison *comparison, struct error *error)
+int explain_add_differences(struct json_object *document, const struct comparison *comparison, struct error *error)
 {
     struct json_object *differences;
     int r;
 
-    if (!comparison) {
-        r = add_null(document, "against", error);
-        return r ?: add_null(document, "differences", error);
-    }
-    r = add_string(document, "against", before->path, error);
-    r = r ?: add_inner(document, "differences", json_object_new_array(), &differences, error);
+    if (!comparison)
+        return add_null(document, "differences", error);
+    r = add_inner(document, "differences", json_object_new_array(), &differences, error);
     for (size_t i = 0; !r && i < comparison->count; i++)
         r = add_difference(differences, &comparison->items[i], error);
     return r;
+}
+
+static int add_comparison(struct json_object *document, const struct explained_log *before,
+                          const struct comparison *comparison, struct error *error)
+{
+    int r = comparison ? add_string(document, "against", before->path, error) : add_null(document, "against", error);
+
+    return r ?: explain_add_differences(document, comparison, error);
 }
 
 int explain_to_json(const struct explained_log *explained, const struct explained_log *before,
@@ -189,5 +177,5 @@ int explain_to_json(const struct explained_log *explained, const struct explaine
     r = r ?: add_string(document, "boot_chain", boot_chain_name(chain), error);
     r = r ?: add_pcrs(document, &explained->log, error);
     r = r ?: add_events(document, explained, error);
-    return r ?: add_differences(document, before, comparison, error);
+    return r ?: add_comparison(document, before, comparison, error);
 }

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 static const struct option_row options[] = {
-    { "eventlog", "FILE", "an event log instead of the running boot's" },
-    { "against", "FILE", "say what differs from this event log of an earlier boot" },
+    { "eventlog", "FILE", "tell in words what this event log says, or what differs in it with --against" },
+    { "against", "FILE", "tell what differs from this event log of an earlier boot" },
     { 0 },
 };
 
@@ -89,12 +89,14 @@ static int print_result(const struct call *call, const struct explained_log *exp
     return fflush(stdout) ? error_set(error, ERROR_FAILED, "cannot write to standard output") : 0;
 }
 
-static int run(struct call *call, struct error *error)
+/* One log, or two. */
+static int explain_logs(struct call *call, struct error *error)
 {
     cleanup(free_explained) struct explained_log explained = { 0 }, before = { 0 };
     cleanup(comparison_free) struct comparison comparison = { 0 };
     const char *against = call_option(call, "against");
-    int r = read_log(call_option(call, "eventlog"), &explained, error);
+    const char *path = call_option(call, "eventlog");
+    int r = read_log(path ? path : call_running_log(call), &explained, error);
 
     if (!r && against) {
         r = read_log(against, &before, error);
@@ -103,14 +105,43 @@ static int run(struct call *call, struct error *error)
                                      &(struct compared_log){ &explained.log, &explained.components }, &comparison,
                                      error);
     }
-    r = r ?: print_result(call, &explained, &before, against ? &comparison : NULL, error);
+    return r ?: print_result(call, &explained, &before, against ? &comparison : NULL, error);
+}
+
+/* The running boot: what is not approved, and what is not as in the last good one. */
+static int explain_boot(struct call *call, struct error *error)
+{
+    cleanup(boot_changes_free) struct boot_changes changes = { 0 };
+    cleanup(json_free) struct json_object *document = NULL;
+    const struct boot_changes_request request = {
+        .state_folder = call_state_folder(call),
+        .report_path = call_report(call),
+        .log_path = call_running_log(call),
+    };
+    int r = boot_changes_read(&request, &changes, error);
+
+    if (!r && call_flag(call, "json")) {
+        r = explain_boot_to_json(&changes, request.log_path ? request.log_path : EVENT_LOG_PATH, &document, error);
+        return r ?: print_json(document, error);
+    }
+    if (r)
+        return r;
+    boot_changes_put(stdout, &changes);
+    return fflush(stdout) ? error_set(error, ERROR_FAILED, "cannot write to standard output") : 0;
+}
+
+static int run(struct call *call, struct error *error)
+{
+    bool logs = call_option(call, "eventlog") || call_option(call, "against");
+    int r = logs ? explain_logs(call, error) : explain_boot(call, error);
+
     return r ? error_prefix(error, "explain") : 0;
 }
 
 const struct verb verb_explain = {
     .name = "explain",
     .arguments = "",
-    .summary = "what a boot measured, in words; what changed since another",
+    .summary = "what changed in this boot, in words; what an event log says",
     .options = options,
     .run = run,
 };

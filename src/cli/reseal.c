@@ -1,14 +1,70 @@
 #include "protect/reseal.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/reseal-parts.h"
 #include "cli/verb.h"
 
+#include <string.h>
+
 static const struct option_row options[] = {
+    { "predict", NULL, "approve the boots that the machine may choose next (the default)" },
     { "current", NULL, "approve the boot state of the running boot" },
-    { "keep", NULL, "keep the boot states that are approved so far" },
+    { "commit", NULL, "drop the boot states that the running boot has outlived" },
+    { "keep", NULL, "with --current: keep the boot states that are approved so far" },
     { "current-values", NULL, "without a record of the initramfs, take the PCRs as they are now" },
+    { "built", "FILE", "with --predict: a boot file that this system has just written" },
+    { "trust", "FILE", "with --predict: a boot file that you vouch for" },
+    { "slot", "DIR", "with --predict: where a verified update is mounted" },
+    { "allow-rescue", NULL, "with --predict: approve boots that give a shell too" },
+    { "hook", "NAME", "called by this update hook: a failure follows the policy's on_failure" },
     { 0 },
 };
+
+static const char *source_word(const struct reseal_state *state)
+{
+    return state->source == BRANCH_PREDICTED ? "predicted" : "measured";
+}
+
+void reseal_print_line(const struct reseal_result *result)
+{
+    printf("approved now: %zu boot %s (", result->boot_branches, result->boot_branches == 1 ? "state" : "states");
+    for (size_t i = 0; i < result->boot_branches; i++) {
+        const struct reseal_state *state = &result->states[i];
+
+        printf("%s%s, %s", i ? "; " : "", state->label, state->running ? "this boot's" : source_word(state));
+    }
+    printf(") on %zu %s", result->volumes, result->volumes == 1 ? "volume" : "volumes");
+    if (result->dropped)
+        printf("; dropped: %zu", result->dropped);
+    putchar('\n');
+}
+
+static int add_state(struct json_object *list, const struct reseal_state *state, struct error *error)
+{
+    struct json_object *object = json_object_new_object();
+    int r = json_append(list, object, error);
+
+    r = r ?: json_add(object, "label", json_object_new_string(state->label), error);
+    if (!r && state->entry[0])
+        r = json_add(object, "entry", json_object_new_string(state->entry), error);
+    else if (!r && json_object_object_add(object, "entry", NULL) < 0)
+        r = error_no_memory(error);
+    r = r ?: json_add(object, "source", json_object_new_string(source_word(state)), error);
+    return r ?: json_add(object, "running", json_object_new_boolean(state->running), error);
+}
+
+int reseal_to_json(const struct reseal_result *result, struct json_object *object, struct error *error)
+{
+    struct json_object *list = json_object_new_array();
+    int r = json_add(object, "states", list, error);
+
+    for (size_t i = 0; !r && i < result->boot_branches; i++)
+        r = add_state(list, &result->states[i], error);
+    r = r ?: json_add(object, "boot_states", json_object_new_int64((int64_t)result->boot_branches), error);
+    r = r ?: json_add(object, "dropped", json_object_new_int64((int64_t)result->dropped), error);
+    r = r ?: json_add(object, "volumes", json_object_new_int64((int64_t)result->volumes), error);
+    return r ?: json_add_text_or_null(object, "label", result->label, error);
+}
 
 static int print_result(const struct call *call, const struct reseal_result *result, struct error *error)
 {
@@ -16,44 +72,67 @@ static int print_result(const struct call *call, const struct reseal_result *res
     int r;
 
     if (!call_flag(call, "json")) {
-        printf("approved now: %zu boot %s, the last one this boot's (%s), on %zu %s\n", result->boot_branches,
-               result->boot_branches == 1 ? "state" : "states", result->label, result->volumes,
-               result->volumes == 1 ? "volume" : "volumes");
+        reseal_print_line(result);
         return 0;
     }
     object = json_object_new_object();
-    r = object ? 0 : error_no_memory(error);
-    if (!r)
-        r = json_add(object, "boot_states", json_object_new_int64((int64_t)result->boot_branches), error);
-    if (!r)
-        r = json_add(object, "volumes", json_object_new_int64((int64_t)result->volumes), error);
-    if (!r)
-        r = json_add(object, "label", json_object_new_string(result->label), error);
-    return r ? r : print_json(object, error);
+    r = object ? reseal_to_json(result, object, error) : error_no_memory(error);
+    r = r ?: json_add_null(object, "prediction", error);
+    return r ?: print_json(object, error);
 }
 
-static int run(struct call *call, struct error *error)
+static const char *const ways[] = { "predict", "current", "commit" };
+
+/* At most one way; none is --predict. Some options are for one way alone. */
+static int check_options(const struct call *call, struct error *error)
+{
+    static const struct {
+        const char *option, *way;
+    } of_one[] = { { "keep", "current" },  { "current-values", "current" }, { "built", "predict" },
+                   { "trust", "predict" }, { "slot", "predict" },           { "allow-rescue", "predict" } };
+    const char *way = NULL;
+
+    for (size_t i = 0; i < array_size(ways); i++) {
+        if (call_flag(call, ways[i]) && way)
+            return error_set(error, ERROR_USAGE, "reseal: --%s and --%s exclude each other", way, ways[i]);
+        if (call_flag(call, ways[i]))
+            way = ways[i];
+    }
+    way = way ? way : ways[0];
+    for (size_t i = 0; i < array_size(of_one); i++)
+        if (call_option(call, of_one[i].option) && strcmp(way, of_one[i].way) != 0)
+            return error_set(error, ERROR_USAGE, "reseal: --%s goes with --%s", of_one[i].option, of_one[i].way);
+    return 0;
+}
+
+static int look_back(const struct call *call, const struct update_hook *hook, struct error *error)
 {
     cleanup(tpm_close) struct tpm *tpm = NULL;
+    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
     struct reseal_request request = {
         .state_folder = call_state_folder(call),
         .report_path = call_report(call),
         .current_values = call_flag(call, "current-values"),
         .keep = call_flag(call, "keep"),
     };
-    struct reseal_result result;
-    int r;
+    int r = result ? call_open_tpm(call, &tpm, error) : error_no_memory(error);
 
-    if (!call_flag(call, "current")) {
-        error_set(error, ERROR_USAGE, "reseal: say which boot state: --current");
-        return error_remedy(error, "boot into the state that is to be approved, with the passphrase if need be, then "
-                                   "run: bootseal reseal --current");
-    }
-    r = call_open_tpm(call, &tpm, error);
+    (void)hook;
     request.tpm = tpm;
-    if (!r)
-        r = reseal_current(&request, &result, error);
-    return r ? error_prefix(error, "reseal") : print_result(call, &result, error);
+    if (!r && call_flag(call, "commit"))
+        r = reseal_commit(&request, result, error);
+    else if (!r)
+        r = reseal_current(&request, result, error);
+    return r ? r : print_result(call, result, error);
+}
+
+static int run(struct call *call, struct error *error)
+{
+    bool ahead = !call_flag(call, "current") && !call_flag(call, "commit");
+    int r = check_options(call, error);
+
+    r = r ?: reseal_as_hook(call, ahead ? reseal_predict : look_back, error);
+    return r ? error_prefix(error, "reseal") : 0;
 }
 
 const struct verb verb_reseal = {

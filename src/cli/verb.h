@@ -57,6 +57,9 @@ const char *call_argument(const struct call *call, int i);
 const char *call_state_folder(const struct call *call); /* --state-dir, BOOTSEAL_STATE_DIR, or NULL */
 const char *call_report(const struct call *call);       /* --report, or the default */
 
+/* The running boot's event log: BOOTSEAL_EVENTLOG, or NULL for the kernel's. */
+const char *call_running_log(const struct call *call);
+
 /* Opens the TPM of --tcti, BOOTSEAL_TCTI, or /dev/tpmrm0. */
 int call_open_tpm(const struct call *call, struct tpm **ret, struct error *error);
 

@@ -28,6 +28,23 @@ static int place_of(struct value_table *table, const struct pcr_values *values, 
     return value_table_place(table, values->value[pcr], ret, error);
 }
 
+/* What no digest has, and old lists do not: left out when it is not known. */
+static int write_origin(const struct branch *branch, struct json_object *object, struct error *error)
+{
+    char entry[sizeof(branch->entry)], boot[sizeof(branch->approved_in)];
+    int r = 0;
+
+    memcpy(entry, branch->entry, sizeof(entry));
+    memcpy(boot, branch->approved_in, sizeof(boot));
+    if (!branch_entry_clean(entry) || (boot[0] && !approval_boot_is_good(boot)))
+        return error_set(error, ERROR_FAILED, "the origin of the branch \"%s\" cannot be written", branch->label);
+    if (entry[0])
+        r = json_add(object, "entry", json_object_new_string(entry), error);
+    if (!r && boot[0])
+        r = json_add(object, "approved_in", json_object_new_string(boot), error);
+    return r;
+}
+
 static int write_boot(const struct approval *approval, const struct branch *branch, struct value_table *table,
                       struct json_object *object, struct error *error)
 {
@@ -41,6 +58,7 @@ static int write_boot(const struct approval *approval, const struct branch *bran
         return error_set(error, ERROR_FAILED, "the branch \"%s\" cannot be written", label);
     r = json_add(object, "label", json_object_new_string(label), error);
     r = r ? r : json_add(object, "source", json_object_new_string(branch_source_words[branch->source]), error);
+    r = r ? r : write_origin(branch, object, error);
     r = r ? r : add_array(object, "values", &places, error);
     for (unsigned i = 0; !r && i < PCR_COUNT; i++) {
         size_t place;

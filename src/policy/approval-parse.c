@@ -82,6 +82,30 @@ static int read_places(const struct reader *reader, const struct json_view *view
     return r;
 }
 
+/* "entry" and "approved_in" may both be left out. */
+static int read_origin(const struct json_view *view, struct branch *ret, struct error *error)
+{
+    const char *text;
+    int r = 0;
+
+    if (json_has(view, "entry")) {
+        r = json_get_string(view, "entry", BRANCH_ENTRY_MAX, &text, error);
+        if (r)
+            return r;
+        strcpy(ret->entry, text); /* at most BRANCH_ENTRY_MAX bytes, as just checked */
+        if (!branch_entry_clean(ret->entry))
+            return json_fault(view, "entry", error, "has a control character");
+    }
+    if (json_has(view, "approved_in")) {
+        r = json_get_string(view, "approved_in", BRANCH_BOOT_DIGITS, &text, error);
+        if (!r && !approval_boot_is_good(text))
+            return json_fault(view, "approved_in", error, "is not %d hexadecimal digits", BRANCH_BOOT_DIGITS);
+        if (!r)
+            strcpy(ret->approved_in, text);
+    }
+    return r;
+}
+
 static int read_boot(const struct reader *reader, const struct json_view *view, struct branch *ret, struct error *error)
 {
     const char *label;
@@ -97,7 +121,8 @@ static int read_boot(const struct reader *reader, const struct json_view *view, 
     if (r)
         return r;
     ret->source = (enum branch_source)source;
-    return read_places(reader, view, &ret->values, error);
+    r = read_origin(view, ret, error);
+    return r ? r : read_places(reader, view, &ret->values, error);
 }
 
 static int read_clock(const struct json_view *view, struct branch *ret, struct error *error)

@@ -6,6 +6,8 @@
 #include "base/cleanup.h"
 #include "policy/approval.h"
 
+#include <string.h>
+
 /* json-c takes a number past INT64_MAX for INT64_MAX, which is therefore none. */
 #define CLOCK_MS_MAX (INT64_MAX - 1)
 
@@ -18,3 +20,9 @@ static const char *const branch_source_words[] = {
     [BRANCH_MEASURED] = "measured",
     [BRANCH_PREDICTED] = "predicted",
 };
+
+/* True for BRANCH_BOOT_DIGITS lower-case hexadecimal digits. */
+static inline bool approval_boot_is_good(const char *text)
+{
+    return strlen(text) == BRANCH_BOOT_DIGITS && strspn(text, "0123456789abcdef") == BRANCH_BOOT_DIGITS;
+}

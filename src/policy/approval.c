@@ -43,6 +43,7 @@ int approval_add_branch(struct approval *approval, const struct branch *branch, 
     approval->branches = grown;
     grown[approval->branch_count] = *branch;
     branch_label_clean(grown[approval->branch_count].label);
+    branch_entry_clean(grown[approval->branch_count].entry);
     approval->branch_count++;
     return 0;
 }

@@ -13,7 +13,8 @@
  * As JSON (the token's fields; keys beside these are the caller's). Values that branches share are written once:
  *
  *   { "bank": "sha256", "pcrs": [4, 7, 12], "cap": 12, "values": ["hex", …],
- *     "branches": [ { "kind": "boot", "label": "…", "source": "measured", "values": [0, 1, 2] },
+ *     "branches": [ { "kind": "boot", "label": "…", "source": "measured", "values": [0, 1, 2],
+ *                     "entry": "…", "approved_in": "1a2b3c4d" },
  *                   { "kind": "suspend", "after": 40, "until": 41, "clock_ms": null, "value": 2 },
  *                   { "kind": "authority", "public": "base64 of TPMT_PUBLIC" } ],
  *     "objects": ["Name in hex", …], "next": null or { "branches": […], "objects": […] } }
@@ -28,6 +29,8 @@
 #define APPROVAL_MAX_BRANCHES 128
 #define APPROVAL_MAX_OBJECTS 64
 #define BRANCH_LABEL_MAX 63
+#define BRANCH_ENTRY_MAX 63
+#define BRANCH_BOOT_DIGITS 8
 
 enum branch_kind { BRANCH_BOOT, BRANCH_SUSPEND, BRANCH_AUTHORITY };
 enum branch_source { BRANCH_MEASURED, BRANCH_PREDICTED };
@@ -36,6 +39,8 @@ struct branch {
     enum branch_kind kind;
     char label[BRANCH_LABEL_MAX + 1];  /* boot: for people, "linux 6.1.0-50" */
     enum branch_source source;         /* boot */
+    char entry[BRANCH_ENTRY_MAX + 1];  /* boot: which boot entry it is a state of, "6.1.0-50-amd64"; "" when unknown */
+    char approved_in[BRANCH_BOOT_DIGITS + 1]; /* boot: the first digits of the boot_id of the boot that approved it */
     struct pcr_values values;          /* boot: the selection; suspend: the cap PCR alone */
     uint32_t after, until;             /* suspend: bounds of resetCount */
     bool has_clock;                    /* suspend */
@@ -64,8 +69,8 @@ struct approval_path {
 void approval_free(struct approval *approval);
 int approval_copy(const struct approval *from, struct approval *ret, struct error *error);
 
-/* Appends a copy. ERROR_REFUSED past APPROVAL_MAX_*, with what to do. In a branch's label, control characters and
- * broken UTF-8 become '?': it is shown on terminals, and any hand may have written it. */
+/* Appends a copy. ERROR_REFUSED past APPROVAL_MAX_*, with what to do. In a branch's label and entry, control characters
+ * and broken UTF-8 become '?': they are shown on terminals, and any hand may have written them. */
 int approval_add_branch(struct approval *approval, const struct branch *branch, struct error *error);
 int approval_add_object(struct approval *approval, const struct object_name *object, struct error *error);
 void approval_remove_branch(struct approval *approval, size_t i);

@@ -69,35 +69,21 @@ static int open_part(const struct json_view *view, const char *key, const char *
     return r ? r : json_check_keys(ret, allowed, error);
 }
 
-static int read_root(const struct json_view *view, bool *ret_any, struct error *error)
+/* One of two words: *ret becomes true for `on`, false for `off`, and stays when the key was left out. */
+static int read_choice(const struct json_view *view, const char *key, const char *on, const char *off, bool *ret,
+                       struct error *error)
 {
     const char *text;
     int r;
 
-    if (!json_has(view, "root"))
+    if (!json_has(view, key))
         return 0;
-    r = json_get_string(view, "root", TEXT_MAX, &text, error);
+    r = json_get_string(view, key, TEXT_MAX, &text, error);
     if (r)
         return r;
-    *ret_any = strcmp(text, "any") == 0;
-    if (!*ret_any && strcmp(text, "pinned") != 0)
-        return json_fault(view, "root", error, "\"%s\" is neither \"pinned\" nor \"any\"", text);
-    return 0;
-}
-
-static int read_characters(const struct json_view *view, bool *ret_digits_only, struct error *error)
-{
-    const char *text;
-    int r;
-
-    if (!json_has(view, "characters"))
-        return 0;
-    r = json_get_string(view, "characters", TEXT_MAX, &text, error);
-    if (r)
-        return r;
-    *ret_digits_only = strcmp(text, "digits") == 0;
-    if (!*ret_digits_only && strcmp(text, "any") != 0)
-        return json_fault(view, "characters", error, "\"%s\" is neither \"digits\" nor \"any\"", text);
+    *ret = strcmp(text, on) == 0;
+    if (!*ret && strcmp(text, off) != 0)
+        return json_fault(view, key, error, "\"%s\" is neither \"%s\" nor \"%s\"", text, off, on);
     return 0;
 }
 
@@ -119,7 +105,7 @@ static int read_pin(const struct json_view *view, struct pin_rules *ret, struct 
     if (r || !pin.object)
         return r;
     r = read_numbers(&pin, rows, array_size(rows), error);
-    r = r ? r : read_characters(&pin, &ret->digits_only, error);
+    r = r ? r : read_choice(&pin, "characters", "digits", "any", &ret->digits_only, error);
     r = r ? r : read_allow_simple(&pin, &ret->allow_simple, error);
     if (!r && ret->max_length < ret->min_length)
         return json_fault(&pin, "max_length", error, "%u is below min_length, which is %u", ret->max_length,
@@ -203,8 +189,8 @@ static int read_pcrs(const struct json_view *view, uint32_t *ret, struct error *
 
 static int read_document(const struct json_view *view, struct policy_document *ret, struct error *error)
 {
-    static const char *const allowed[] = { "version", "bank", "pcrs", "cap",     "tries",
-                                           "root",    "pin",  "kdf",  "lockout", NULL };
+    static const char *const allowed[] = { "version",    "bank",           "pcrs", "cap", "tries",   "root",
+                                           "on_failure", "after_recovery", "pin",  "kdf", "lockout", NULL };
     uint32_t version = 1;
     const struct number_row rows[] = {
         { "version", 1, 1, &version },
@@ -218,7 +204,9 @@ static int read_document(const struct json_view *view, struct policy_document *r
     r = r ? r : read_bank(view, &ret->bank, error);
     r = r ? r : read_pcrs(view, &ret->pcrs, error);
     r = r ? r : policy_document_check(ret, view->source, error);
-    r = r ? r : read_root(view, &ret->any_root, error);
+    r = r ? r : read_choice(view, "root", "any", "pinned", &ret->any_root, error);
+    r = r ? r : read_choice(view, "on_failure", "fail", "warn", &ret->fail_updates, error);
+    r = r ? r : read_choice(view, "after_recovery", "reseal", "advise", &ret->reseal_after_recovery, error);
     r = r ? r : read_pin(view, &ret->pin, error);
     r = r ? r : read_kdf(view, &ret->kdf, error);
     return r ? r : read_lockout(view, &ret->lockout, error);

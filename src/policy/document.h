@@ -4,6 +4,7 @@
  * /etc/bootseal/policy.json. Keys that are left out have the defaults given here; unknown ones are errors.
  *
  *   { "version": 1, "bank": "sha256", "pcrs": [4, 7, 8, 9, 12, 14], "cap": 12, "tries": 3, "root": "pinned",
+ *     "on_failure": "warn", "after_recovery": "advise",
  *     "pin": { "min_length": 6, "max_length": 20, "characters": "digits", "allow_simple": false },
  *     "kdf": { "memory_kib": 65536, "time_ms": 500, "floor_memory_kib": 8192, "floor_iterations": 1 },
  *     "lockout": { "max_tries": 32, "recovery_s": 600, "lockout_recovery_s": 86400 } }
@@ -41,6 +42,10 @@ struct policy_document {
     unsigned cap;             /* default 12; one of 8 to 15, not 10 */
     unsigned tries;           /* at the prompt of one boot; default 3, 1 to 10 */
     bool any_root;            /* "root": "pinned" (default), or "any": a root that is not on pinned volumes may run */
+    bool fail_updates;   /* "on_failure": "fail": an update fails when the next boot cannot be approved; or "warn"
+                            (default): the hook says so, and the update goes on */
+    bool reseal_after_recovery; /* "after_recovery": "reseal": boot-ok approves a boot that a recovery key opened when
+                                   recorded updates explain it; or "advise" (default): it says what to do */
     struct pin_rules pin;
     struct kdf_rules kdf;
     struct lockout_rules lockout;

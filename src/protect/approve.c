@@ -1,9 +1,13 @@
 #include "protect/approve.h"
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 #include <string.h>
 #include <sys/utsname.h>
+
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX 64
 
 int approve_write_token(struct volume *volume, const struct approval *approval, const struct approval *next,
                         struct error *error)
@@ -232,6 +236,16 @@ int approve_draft(const struct state *state, enum hash_algorithm bank, uint32_t 
     return approval_add_branch(ret, &branch, error);
 }
 
+int approve_running_boot(char ret[BRANCH_BOOT_DIGITS + 1], struct error *error)
+{
+    cleanup(free_ptr) char *text = NULL;
+    int r = file_read(BOOT_ID_PATH, BOOT_ID_MAX, &text, NULL, error);
+
+    if (!r)
+        snprintf(ret, BRANCH_BOOT_DIGITS + 1, "%s", text);
+    return r;
+}
+
 int approve_boot_branch(const struct approval *approval, const struct pcr_values *values, struct branch *ret,
                         struct error *error)
 {
@@ -241,7 +255,9 @@ int approve_boot_branch(const struct approval *approval, const struct pcr_values
         return error_set(error, ERROR_REFUSED, "the boot state lacks PCRs of the approval's selection");
     *ret = (struct branch){ .kind = BRANCH_BOOT, .source = BRANCH_MEASURED, .values = *values };
     ret->values.mask = approval->pcrs;
-    if (uname(&system) == 0)
+    if (uname(&system) == 0) {
         snprintf(ret->label, sizeof(ret->label), "linux %.*s", BRANCH_LABEL_MAX - 6, system.release);
-    return 0;
+        snprintf(ret->entry, sizeof(ret->entry), "%.*s", BRANCH_ENTRY_MAX, system.release);
+    }
+    return approve_running_boot(ret->approved_in, error);
 }

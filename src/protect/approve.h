@@ -45,6 +45,10 @@ int approve_nothing(struct tpm *tpm, const struct state *state, struct error *er
 int approve_draft(const struct state *state, enum hash_algorithm bank, uint32_t pcrs, unsigned cap,
                   struct approval *ret, struct error *error);
 
-/* A boot branch with these values of the approval's PCRs, labelled with the running kernel's release. */
+/* The running boot as a branch's `approved_in` names it. */
+int approve_running_boot(char ret[BRANCH_BOOT_DIGITS + 1], struct error *error);
+
+/* A boot branch with these values of the approval's PCRs, labelled with the running kernel's release, which is its entry
+ * as well. */
 int approve_boot_branch(const struct approval *approval, const struct pcr_values *values, struct branch *ret,
                         struct error *error);

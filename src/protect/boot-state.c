@@ -31,13 +31,18 @@ static bool phases_explain(const struct pcr_values *recorded, const struct pcr_v
     return false;
 }
 
+bool boot_state_phases_follow(const struct pcr_values *before, const struct pcr_values *after)
+{
+    return phases_explain(before, after, 0);
+}
+
 static bool agrees(const struct pcr_values *recorded, const struct pcr_values *now, unsigned pcr, unsigned cap)
 {
     if (!pcr_values_differ(recorded, now, 1u << pcr))
         return true;
     if (pcr == cap)
         return cap_is_on(recorded, now, cap);
-    return pcr == PCR_BOOT_PHASES && phases_explain(recorded, now, 0);
+    return pcr == PCR_BOOT_PHASES && boot_state_phases_follow(recorded, now);
 }
 
 static int take_recorded(const struct boot_state_request *request, const struct pcr_values *now, struct pcr_values *ret,

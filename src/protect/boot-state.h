@@ -23,3 +23,7 @@ struct boot_state_request {
  */
 int boot_state_read(struct tpm *tpm, const struct boot_state_request *request, struct pcr_values *ret,
                     struct error *error);
+
+/* True when PCR 11 of `after` follows from that of `before` by some of systemd's boot phases, in their order; or by none
+ * of them. */
+bool boot_state_phases_follow(const struct pcr_values *before, const struct pcr_values *after);

@@ -109,3 +109,15 @@ int enroll_finish(struct enroll *enroll, const struct secret *pin, struct error 
     (void)leftover_clear_dead(enroll->volume, enroll->key_keyslot, &enroll->state.approval, &later);
     return 0;
 }
+
+void enroll_pause(struct enroll *enroll)
+{
+    state_close(&enroll->state);
+}
+
+int enroll_resume(struct enroll *enroll, struct error *error)
+{
+    int r = state_open(enroll->request.state_folder, STATE_CHANGE, &enroll->state, error);
+
+    return r ?: approve_reopen(&enroll->state, &enroll->volume, error);
+}

@@ -53,4 +53,9 @@ int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphra
 /* `pin` is NULL with no_pin. After success enroll->protector is the new one. */
 int enroll_finish(struct enroll *enroll, const struct secret *pin, struct error *error);
 
+/* After enroll_finish(): lets others change approval and header (an update hook that the new initramfs sets off would
+ * wait for ever otherwise), and takes lock and header up again. */
+void enroll_pause(struct enroll *enroll);
+int enroll_resume(struct enroll *enroll, struct error *error);
+
 void enroll_end(struct enroll *enroll);

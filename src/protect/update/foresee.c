@@ -3,50 +3,77 @@
 #include "base/cleanup.h"
 #include "protect/approve.h"
 #include "protect/update/entries.h"
+#include "protect/update/file-rules.h"
 #include "protect/update/golden.h"
 #include "protect/update/known-files.h"
 #include "protect/update/predictable.h"
 
+#include <glob.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- the record of boot files ---- */
 
-static int verify_each(struct known_files *files, const char *const *paths, bool written, struct error *error)
+static int verify_written(struct known_files *files, const char *pattern, struct error *error)
 {
-    int r = 0;
+    cleanup(globfree) glob_t found = { 0 };
+    int r = glob(pattern, GLOB_NOSORT, NULL, &found) == GLOB_NOSPACE ? error_no_memory(error) : 0;
 
-    for (; !r && paths && *paths; paths++)
-        r = known_files_verify(files, "", *paths, written, error);
+    for (size_t i = 0; !r && i < found.gl_pathc; i++)
+        r = known_files_verify(files, "", found.gl_pathv[i], true, error);
     return r;
 }
 
-static int trust_each(struct known_files *files, const char *const *paths, struct error *error)
+/* What the caller knows of files, whether or not the prediction will rest on them. */
+static int record_told(struct known_files *files, const struct foresee_request *request, struct error *error)
 {
     int r = 0;
 
-    for (; !r && paths && *paths; paths++)
-        r = known_files_trust(files, "", *paths, error);
+    for (const char *const *pattern = request->written; !r && pattern && *pattern; pattern++)
+        r = verify_written(files, *pattern, error);
+    if (!r && request->built)
+        r = known_files_verify(files, "", request->built, true, error);
+    if (!r && request->trusted)
+        r = known_files_trust(files, "", request->trusted, error);
     return r;
 }
 
-/* A file that the prediction rests on and that is not on record as it is: perhaps a rule verifies it, as it does after
- * an update of its package. What no rule verifies is refused later, by the check. */
-static int verify_new(struct known_files *files, const struct prediction *prediction, struct error *error)
+static bool is_under(const char *path, const char *folder)
 {
-    for (size_t i = 0; i < prediction->count; i++) {
+    size_t length = strlen(folder);
+
+    return strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
+/* A file that is not on record as it is: the caller vouches for it, or perhaps a rule verifies it, as after an update
+ * of its package. What no rule verifies is refused later, by the check. */
+static int record_file(struct known_files *files, const struct foresee_request *request, const struct boot_file *file,
+                       struct error *error)
+{
+    int r;
+
+    if (known_files_has(files, file->path, &file->sha256))
+        return 0;
+    r = known_files_verify(files, "", file->path, false, error);
+    if (r != ERROR_REFUSED)
+        return r;
+    if (request->slot && is_under(file->path, request->slot))
+        return known_files_set(files, file->path, &file->sha256, "verified update", error);
+    return request->trust_all ? known_files_set(files, file->path, &file->sha256, "at enrolment", error) : 0;
+}
+
+static int record_found(struct known_files *files, const struct foresee_request *request,
+                        const struct prediction *prediction, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < prediction->count; i++) {
         const struct extend_list *extends = &prediction->boots[i].extends;
 
-        for (size_t k = 0; k < extends->file_count; k++) {
-            const struct boot_file *file = &extends->files[k];
-            int r = known_files_has(files, file->path, &file->sha256)
-                        ? 0
-                        : known_files_verify(files, "", file->path, false, error);
-
-            if (r && r != ERROR_REFUSED)
-                return r;
-        }
+        for (size_t k = 0; !r && k < extends->file_count; k++)
+            r = record_file(files, request, &extends->files[k], error);
     }
-    return 0;
+    return r;
 }
 
 static int check_files(void *context, const struct extend_list *extends, struct error *error)
@@ -235,27 +262,24 @@ static int decide(const struct foresee_request *request, const struct state *sta
     };
     int r = known_files_read(state, &files, error);
 
-    r = r ?: verify_each(&files, request->written, true, error);
-    r = r ?: trust_each(&files, request->trusted, error);
+    r = r ?: record_told(&files, request, error);
     r = r ?: read_machine(request, state, running, &ret->machine, error);
     r = r ?: read_trust(state, &ret->machine, &trust, error);
     r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
-    r = r ?: verify_new(&files, &ret->prediction, error);
+    r = r ?: record_found(&files, request, &ret->prediction, error);
     if (!r)
         (void)known_files_forget_missing(&files, "");
     r = r ?: known_files_write(state, &files, error);
     return r ?: update_plan_make(&ret->prediction, &rules, &ret->plan, error);
 }
 
-int foresee(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
+static int run(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
     cleanup(approval_free) struct approval draft = { 0 };
     struct pcr_values running;
-    int r;
+    int r = reseal_begin(&request->reseal, &state, &running, error);
 
-    *ret = (struct foresee_result){ 0 };
-    r = reseal_begin(&request->reseal, &state, &running, error);
     r = r ?: decide(request, &state, &running, ret, error);
     r = r ?: draft_next(&state, &running, ret, &draft, error);
     if (r)
@@ -270,9 +294,22 @@ int foresee(const struct foresee_request *request, struct foresee_result *ret, s
     return 0;
 }
 
-void foresee_end(struct foresee_result *result)
+int foresee(const struct foresee_request *request, struct foresee_result **ret, struct error *error)
 {
-    update_plan_free(&result->plan);
-    prediction_free(&result->prediction);
-    update_machine_free(&result->machine);
+    cleanup(foresee_end) struct foresee_result *result = calloc(1, sizeof(*result));
+    int r = result ? run(request, result, error) : error_no_memory(error);
+
+    *ret = r ? NULL : take_ptr(result);
+    return r;
+}
+
+void foresee_end(struct foresee_result **result)
+{
+    if (!*result)
+        return;
+    update_plan_free(&(*result)->plan);
+    prediction_free(&(*result)->prediction);
+    update_machine_free(&(*result)->machine);
+    free(*result);
+    *result = NULL;
 }

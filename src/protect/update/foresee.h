@@ -16,8 +16,13 @@
 
 struct foresee_request {
     struct reseal_request reseal;
-    const char *const *written; /* boot files that this system has just written: file-rules.h; NULL at the end, or NULL */
-    const char *const *trusted; /* boot files that a person vouches for, in the same form */
+    const char *const *written; /* patterns (glob(3)) of boot files that this system has just written: file-rules.h;
+                                   NULL at the end, or NULL */
+    const char *built;          /* one more such file, or NULL */
+    const char *trusted;        /* a boot file that a person vouches for, or NULL */
+    const char *slot;           /* folder of an update whose signature was checked: what the prediction finds there is
+                                   the update's; or NULL */
+    bool trust_all;             /* all that it rests on is vouched for: at enrolment */
     bool allow_rescue;
 };
 
@@ -31,9 +36,9 @@ struct foresee_result {
     struct error why; /* if not: what is in the way, ERROR_MISMATCH or ERROR_REFUSED, with a remedy */
 };
 
-/* 0 also when the next boot is not covered: that is told in the result. foresee_end() cleans up in any case. */
-int foresee(const struct foresee_request *request, struct foresee_result *ret, struct error *error);
-void foresee_end(struct foresee_result *result);
+/* 0 also when the next boot is not covered: that is told in the result, which the caller gives to foresee_end(). */
+int foresee(const struct foresee_request *request, struct foresee_result **ret, struct error *error);
+void foresee_end(struct foresee_result **result);
 
 /*
  * Notes which PCRs come out right when the running boot is predicted from its own sources (predictable.json): later in

@@ -32,6 +32,8 @@ static void what_is_left_out_has_defaults(void **state)
     assert_int_equal(document.cap, 12);
     assert_int_equal(document.tries, 3);
     assert_false(document.any_root);
+    assert_false(document.fail_updates);
+    assert_false(document.reseal_after_recovery);
     assert_int_equal(document.pin.min_length, 6);
     assert_int_equal(document.pin.max_length, 20);
     assert_true(document.pin.digits_only);
@@ -61,7 +63,7 @@ static void every_key_is_read(void **state)
 {
     const struct policy_document document =
         parse("{ \"version\": 1, \"bank\": \"sha384\", \"pcrs\": [0, 22, 13], \"cap\": 13, \"tries\": 10, \"root\": "
-              "\"any\",\n"
+              "\"any\", \"on_failure\": \"fail\", \"after_recovery\": \"reseal\",\n"
               "\"pin\": { \"min_length\": 8, \"max_length\": 64, \"characters\": \"any\", \"allow_simple\": true },\n"
               "\"kdf\": { \"memory_kib\": 131072, \"time_ms\": 700, \"floor_memory_kib\": 65536,"
               " \"floor_iterations\": 4 },\n"
@@ -72,6 +74,8 @@ static void every_key_is_read(void **state)
     assert_int_equal(document.cap, 13);
     assert_int_equal(document.tries, 10);
     assert_true(document.any_root);
+    assert_true(document.fail_updates);
+    assert_true(document.reseal_after_recovery);
     assert_int_equal(document.pin.min_length, 8);
     assert_int_equal(document.pin.max_length, 64);
     assert_false(document.pin.digits_only);
@@ -181,6 +185,8 @@ static void lockout_rules_and_tries_are_checked(void **state)
     assert_refused("{\"pcrs\":[7,12],\"tries\":11}", "\"tries\": 11");
     assert_refused("{\"pcrs\":[7,12],\"root\":\"none\"}", "neither \"pinned\" nor \"any\"");
     assert_refused("{\"pcrs\":[7,12],\"root\":false}", "\"root\"");
+    assert_refused("{\"pcrs\":[7,12],\"on_failure\":\"suspend\"}", "neither \"warn\" nor \"fail\"");
+    assert_refused("{\"pcrs\":[7,12],\"after_recovery\":\"nothing\"}", "neither \"advise\" nor \"reseal\"");
 }
 
 int main(void)
