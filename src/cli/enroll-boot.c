@@ -51,10 +51,8 @@ void enroll_boot_tell(const struct call *call, const struct enroll_boot *boot)
     if (!boot->concerned || boot->rebuilt.kind != ERROR_NONE)
         return;
     if (boot->opens) {
-        log_info(
-            "the initramfs now carries the pins, and the boot that it will give is approved: the next boot asks for "
-            "the %s",
-            call_flag(call, "no-pin") ? "TPM alone" : "PIN");
+        log_info("the initramfs now carries the pins, and the boot that it will give is approved: the next boot %s",
+                 call_flag(call, "no-pin") ? "opens the volume by the TPM alone" : "asks for the PIN");
         return;
     }
     if (boot->why.text[0])
