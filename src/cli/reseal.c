@@ -90,6 +90,7 @@ static int run(struct call *call, struct error *error)
         .report_path = call_report(call),
         .current_values = call_flag(call, "current-values"),
         .keep = call_flag(call, "keep"),
+        .mark_kept = call_flag(call, "keep"),
     };
     int r = result ? check_options(call, error) : error_no_memory(error);
 

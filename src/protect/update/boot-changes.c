@@ -184,7 +184,8 @@ static void put_basis(FILE *stream, const struct boot_changes *changes)
     else
         fputs("no good boot is on record yet: what changed cannot be told\n", stream);
     if (changes->report_error.kind && changes->values.mask)
-        fputs("there is no record of the initramfs for this boot: the PCRs are those that the event log gives\n", stream);
+        fputs("there is no record of the initramfs for this boot: the PCRs are those that the event log gives\n",
+              stream);
     if (changes->has_golden && changes->log_error.kind)
         fprintf(stream, "only values are compared: %s\n", changes->log_error.text);
 }
