@@ -1,14 +1,19 @@
-#include "protect/boot-ok.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/journal.h"
 #include "cli/verb.h"
+#include "policy/document.h"
+#include "protect/update/after-boot.h"
 
 #include <string.h>
 #include <syslog.h>
 
+#define MACHINE_POLICY "/etc/bootseal/policy.json"
+
 static const struct option_row options[] = {
+    { "policy", "NAME|FILE", "whose after_recovery counts; default " MACHINE_POLICY ", if it is there" },
     { "stderr", NULL, "write the entries to standard error, also where there is a journal" },
     { 0 },
 };
@@ -18,6 +23,9 @@ struct outcome {
     bool written; /* false: an earlier run in this boot had */
     bool counter_read;
     unsigned before, after;
+    enum golden_outcome golden;
+    size_t dropped; /* boot states */
+    bool resealed;
 };
 
 /* For machines without a journal, and for people. */
@@ -84,6 +92,100 @@ static int reset_counter(const struct call *call, struct boot_ok *boot_ok, struc
     return r ? r : write_events(&boot_ok->events, first, outcome, error);
 }
 
+/* ---- the approval ---- */
+
+static const char *const golden_words[] = {
+    [GOLDEN_KEPT] = "kept",         [GOLDEN_KEPT_VALUES] = "values",        [GOLDEN_UNCHANGED] = "unchanged",
+    [GOLDEN_NOT_GOOD] = "not-good", [GOLDEN_NOT_REPLAYED] = "not-replayed",
+};
+
+static int keep_good_boot(const struct call *call, const struct boot_ok *boot_ok, struct outcome *outcome,
+                          struct error *error)
+{
+    int r = after_boot_keep(boot_ok, call_running_log(call), &outcome->golden, error);
+
+    if (!r && outcome->golden == GOLDEN_NOT_REPLAYED)
+        log_warning("this boot's event log does not give the PCRs that the initramfs recorded: it is not kept, and "
+                    "the next boot cannot be compared with it");
+    return r;
+}
+
+/* The TPM is asked only when there is something to drop. */
+static int commit(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome, struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
+    size_t first = boot_ok->events.count, outlived = 0;
+    struct reseal_request request = {
+        .state_folder = call_state_folder(call),
+        .report_path = call_report(call),
+        .keep_kept = true,
+    };
+    int r = result ? after_boot_count_outlived(boot_ok, &outlived, error) : error_no_memory(error);
+
+    if (r || !outlived)
+        return r;
+    r = call_open_tpm(call, &tpm, error);
+    request.tpm = tpm;
+    r = r ?: reseal_commit(&request, result, error);
+    if (r)
+        return error_prefix(error, "the boot states that are no longer used");
+    outcome->dropped = result->dropped;
+    r = result->dropped ? boot_events_committed(result->dropped, &boot_ok->events, error) : 0;
+    return r ?: write_events(&boot_ok->events, first, outcome, error);
+}
+
+static int read_policy(const struct call *call, struct policy_document *ret, struct error *error)
+{
+    const char *name = call_option(call, "policy");
+
+    *ret = policy_document_default();
+    if (!name && !file_exists(MACHINE_POLICY))
+        return 0;
+    return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+}
+
+/* After a boot that was not approved, if the policy says so. */
+static int reseal(const struct call *call, struct boot_ok *boot_ok, const struct boot_changes *changes,
+                  struct outcome *outcome, struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    size_t first = boot_ok->events.count;
+    struct policy_document document;
+    char why[EXPLAINED_WHY_TEXT];
+    int r = read_policy(call, &document, error);
+
+    if (r || !document.reseal_after_recovery)
+        return r;
+    r = call_open_tpm(call, &tpm, error);
+    r = r ?: after_boot_reseal(boot_ok, tpm, changes, &outcome->resealed, why, error);
+    if (!r && !outcome->resealed)
+        log_info("this boot is not approved by itself: %s", why);
+    if (r || !outcome->resealed)
+        return r;
+    r = boot_events_resealed(changes->not_approved, &boot_ok->events, error);
+    return r ?: write_events(&boot_ok->events, first, outcome, error);
+}
+
+/* What differs is told before the record is written, so that it is in the journal once. */
+static int record_and_reseal(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome,
+                             struct error *error)
+{
+    cleanup(boot_changes_free) struct boot_changes changes = { 0 };
+    struct error why;
+    bool changed = false;
+    int r = 0;
+
+    if (after_boot_changes(boot_ok, call_running_log(call), &changes, &changed, &why))
+        log_warning("what changed in this boot cannot be told: %s", why.text);
+    if (changed)
+        r = after_boot_tell(boot_ok, &changes, error);
+    r = r ?: record(boot_ok, outcome, error);
+    return r || !changed ? r : reseal(call, boot_ok, &changes, outcome, error);
+}
+
+/* ---- result ---- */
+
 static int add_entry(struct json_object *list, const struct boot_event *event, struct error *error)
 {
     struct json_object *object = json_object_new_object();
@@ -126,6 +228,9 @@ static int print_document(const struct boot_ok *boot_ok, const struct outcome *o
         r = json_add(document, "journal", json_object_new_boolean(outcome->journal), error);
     if (!r)
         r = add_counter(document, outcome, error);
+    r = r ?: json_add(document, "good_boot", json_object_new_string(golden_words[outcome->golden]), error);
+    r = r ?: json_add(document, "dropped", json_object_new_int64((int64_t)outcome->dropped), error);
+    r = r ?: json_add(document, "resealed", json_object_new_boolean(outcome->resealed), error);
     return r ? r : print_json(document, error);
 }
 
@@ -144,20 +249,20 @@ static int print_result(const struct call *call, const struct boot_ok *boot_ok, 
 static int run(struct call *call, struct error *error)
 {
     cleanup(boot_ok_end) struct boot_ok boot_ok = { 0 };
-    struct outcome outcome = { .journal = !call_flag(call, "stderr") && journal_is_there() };
+    struct outcome outcome = { .journal = !call_flag(call, "stderr") && journal_is_there(), .golden = GOLDEN_NOT_GOOD };
     int r = boot_ok_begin(&boot_ok, call_state_folder(call), call_report(call), error);
 
-    if (!r)
-        r = record(&boot_ok, &outcome, error);
-    if (!r)
-        r = reset_counter(call, &boot_ok, &outcome, error);
+    r = r ?: record_and_reseal(call, &boot_ok, &outcome, error);
+    r = r ?: reset_counter(call, &boot_ok, &outcome, error);
+    r = r ?: keep_good_boot(call, &boot_ok, &outcome, error);
+    r = r ?: commit(call, &boot_ok, &outcome, error);
     return r ? error_prefix(error, "boot-ok") : print_result(call, &boot_ok, &outcome, error);
 }
 
 const struct verb verb_boot_ok = {
     .name = "boot-ok",
     .arguments = "",
-    .summary = "after a good boot: the record into the journal, the counter of wrong PINs to 0",
+    .summary = "after a boot: the record into the journal, wrong PINs forgiven, the approval brought up to date",
     .options = options,
     .needs_root = true,
     .run = run,

@@ -45,12 +45,15 @@ static int add_pcr(struct json_object *list, const struct boot_changes *changes,
 
     r = r ?: json_add(object, "pcr", json_object_new_int((int)pcr), error);
     r = r ?: json_add(object, "meaning", json_object_new_string(pcr_meaning(pcr)), error);
-    r = r ?: json_add(object, "value", json_new_hex(changes->values.value[pcr], hash_size(changes->values.bank)), error);
+    r = r
+            ?: json_add(object, "value", json_new_hex(changes->values.value[pcr], hash_size(changes->values.bank)),
+                        error);
     r = r ?: json_add(object, "in_policy", json_object_new_boolean(in_policy), error);
     r = r ?: add_answer(object, "approved", judged, !(changes->not_approved & bit), error);
     r = r ?: add_answer(object, "as_golden", compared, !(changes->differ & bit), error);
-    return r ?: add_answer(object, "proven", changes->running.log.count > 0 && !changes->report_error.kind,
-                           !(changes->unproven & bit), error);
+    return r
+               ?: add_answer(object, "proven", changes->running.log.count > 0 && !changes->report_error.kind,
+                             !(changes->unproven & bit), error);
 }
 
 static int add_pcrs(struct json_object *document, const struct boot_changes *changes, struct error *error)

@@ -114,6 +114,7 @@ static int look_back(const struct call *call, const struct update_hook *hook, st
         .report_path = call_report(call),
         .current_values = call_flag(call, "current-values"),
         .keep = call_flag(call, "keep"),
+        .mark_kept = call_flag(call, "keep"),
     };
     int r = result ? call_open_tpm(call, &tpm, error) : error_no_memory(error);
 

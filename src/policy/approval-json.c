@@ -42,6 +42,8 @@ static int write_origin(const struct branch *branch, struct json_object *object,
         r = json_add(object, "entry", json_object_new_string(entry), error);
     if (!r && boot[0])
         r = json_add(object, "approved_in", json_object_new_string(boot), error);
+    if (!r && branch->kept)
+        r = json_add(object, "kept", json_object_new_boolean(true), error);
     return r;
 }
 

@@ -82,7 +82,7 @@ static int read_places(const struct reader *reader, const struct json_view *view
     return r;
 }
 
-/* "entry" and "approved_in" may both be left out. */
+/* "entry", "approved_in" and "kept" may be left out. */
 static int read_origin(const struct json_view *view, struct branch *ret, struct error *error)
 {
     const char *text;
@@ -103,7 +103,7 @@ static int read_origin(const struct json_view *view, struct branch *ret, struct 
         if (!r)
             strcpy(ret->approved_in, text);
     }
-    return r;
+    return !r && json_has(view, "kept") ? json_get_bool(view, "kept", &ret->kept, error) : r;
 }
 
 static int read_boot(const struct reader *reader, const struct json_view *view, struct branch *ret, struct error *error)

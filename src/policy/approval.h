@@ -14,7 +14,7 @@
  *
  *   { "bank": "sha256", "pcrs": [4, 7, 12], "cap": 12, "values": ["hex", …],
  *     "branches": [ { "kind": "boot", "label": "…", "source": "measured", "values": [0, 1, 2],
- *                     "entry": "…", "approved_in": "1a2b3c4d" },
+ *                     "entry": "…", "approved_in": "1a2b3c4d", "kept": true },
  *                   { "kind": "suspend", "after": 40, "until": 41, "clock_ms": null, "value": 2 },
  *                   { "kind": "authority", "public": "base64 of TPMT_PUBLIC" } ],
  *     "objects": ["Name in hex", …], "next": null or { "branches": […], "objects": […] } }
@@ -41,6 +41,7 @@ struct branch {
     enum branch_source source;         /* boot */
     char entry[BRANCH_ENTRY_MAX + 1];  /* boot: which boot entry it is a state of, "6.1.0-50-amd64"; "" when unknown */
     char approved_in[BRANCH_BOOT_DIGITS + 1]; /* boot: the first digits of the boot_id of the boot that approved it */
+    bool kept;                         /* boot: a person wants it kept beside others, "reseal --keep" */
     struct pcr_values values;          /* boot: the selection; suspend: the cap PCR alone */
     uint32_t after, until;             /* suspend: bounds of resetCount */
     bool has_clock;                    /* suspend */

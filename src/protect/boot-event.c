@@ -258,3 +258,49 @@ int boot_events_counter_reset(unsigned before, struct boot_events *ret, struct e
     r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
     return r ? r : add(event, error, "BOOTSEAL_LOCKOUT_COUNTER=%u", before);
 }
+
+int boot_events_changed(uint32_t pcrs, const char *since, const char *changes, struct boot_events *ret,
+                        struct error *error)
+{
+    struct boot_event *event;
+    struct outcome outcome;
+    char list[PCR_LIST_TEXT];
+    int r;
+
+    pcr_mask_format(pcrs, list);
+    say(&outcome, BOOT_EVENT_CHANGED, LOG_WARNING,
+        "this boot is not approved: PCR %s. %s%s%s%.1200s. If you have changed it, run: bootseal reseal --current. If "
+        "not, find out who has: bootseal explain",
+        list, since ? "Since the good boot of " : "What changed is not known, no good boot is on record",
+        since ? since : "", since ? ": " : "", since ? (changes[0] ? changes : "no event log tells what") : "");
+    r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
+    if (!r)
+        r = add(event, error, "BOOTSEAL_PCRS=%s", list);
+    return r || !changes[0] ? r : add(event, error, "BOOTSEAL_CHANGES=%s", changes);
+}
+
+int boot_events_resealed(uint32_t pcrs, struct boot_events *ret, struct error *error)
+{
+    struct boot_event *event;
+    struct outcome outcome;
+    char list[PCR_LIST_TEXT];
+    int r;
+
+    pcr_mask_format(pcrs, list);
+    say(&outcome, BOOT_EVENT_RESEALED, LOG_NOTICE,
+        "this boot is approved now: recorded updates explain each change (PCR %s)", list);
+    r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
+    return r ? r : add(event, error, "BOOTSEAL_PCRS=%s", list);
+}
+
+int boot_events_committed(size_t dropped, struct boot_events *ret, struct error *error)
+{
+    struct boot_event *event;
+    struct outcome outcome;
+    int r;
+
+    say(&outcome, BOOT_EVENT_COMMITTED, LOG_INFO, "no longer approved: %zu boot state%s that this boot has outlived",
+        dropped, dropped == 1 ? "" : "s");
+    r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
+    return r ? r : add(event, error, "BOOTSEAL_DROPPED=%zu", dropped);
+}

@@ -19,6 +19,10 @@
 #define BOOT_EVENT_NO_REPORT "627be3ef689a4e55bead618f378bade7"     /* the initramfs has recorded nothing */
 #define BOOT_EVENT_COUNTER_RESET "0c353b2176a5499889f8dabe42aec203" /* the counter of wrong PINs was set to 0 */
 
+#define BOOT_EVENT_CHANGED "0d99c41ca9214485bd7365c8c5a6152c"       /* what changed in a boot that is not approved */
+#define BOOT_EVENT_RESEALED "f2bd163ff5614e57b3d01abbd07764d4"      /* recorded updates explain it: it is approved now */
+#define BOOT_EVENT_COMMITTED "762866db5e334d279fb851050984f1f2"     /* boot states that are not used any more dropped */
+
 #define BOOT_EVENT_FIELDS_MAX 16
 #define BOOT_EVENTS_MAX (3 * PINS_MAX_VOLUMES)
 
@@ -49,3 +53,14 @@ int boot_events_no_report(struct boot_events *ret, struct error *error);
 
 /* Adds that the counter was `before` and is 0. */
 int boot_events_counter_reset(unsigned before, struct boot_events *ret, struct error *error);
+
+/* Adds what changed in a boot that is not approved: in which PCRs, since which good boot (NULL: none is on record), and
+ * in words, which may be empty. */
+int boot_events_changed(uint32_t pcrs, const char *since, const char *changes, struct boot_events *ret,
+                        struct error *error);
+
+/* Adds that boot-ok has approved this boot. */
+int boot_events_resealed(uint32_t pcrs, struct boot_events *ret, struct error *error);
+
+/* Adds that so many boot states are not approved any more. */
+int boot_events_committed(size_t dropped, struct boot_events *ret, struct error *error);

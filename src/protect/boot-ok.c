@@ -38,6 +38,10 @@ static int read_record(struct boot_ok *boot_ok, const struct state *state, struc
         r = boot_events_of_record(&boot_ok->record, state->has_approval ? &state->approval : NULL, &boot_ok->events,
                                   error);
     boot_ok->has_record = !r;
+    if (!r && state->has_pins && state->has_approval) {
+        r = approval_copy(&state->approval, &boot_ok->approval, error);
+        boot_ok->is_enrolled = !r;
+    }
     boot_ok->wants_reset = !r && state->has_pins && boot_record_has_pin(&boot_ok->record);
     return r;
 }
@@ -57,6 +61,7 @@ int boot_ok_begin(struct boot_ok *ret, const char *state_folder, const char *rep
 void boot_ok_end(struct boot_ok *boot_ok)
 {
     boot_events_free(&boot_ok->events);
+    approval_free(&boot_ok->approval);
 }
 
 int boot_ok_mark_recorded(const struct boot_ok *boot_ok, struct error *error)

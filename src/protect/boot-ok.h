@@ -12,7 +12,9 @@ struct boot_ok {
     const char *state_folder, *report_path;
     bool has_record;  /* else the initramfs left none */
     bool is_recorded; /* by an earlier run in this boot */
+    bool is_enrolled; /* there is a record, and an approval to hold it against */
     bool wants_reset; /* a PIN opened a volume of this machine */
+    struct approval approval;
     struct boot_record record;
     struct boot_events events;
 };

@@ -45,6 +45,9 @@ static int draft_current(const struct reseal_request *request, const struct stat
     if (r)
         return r;
     drop_boot_branches(draft, &fresh, request->keep);
+    for (size_t i = 0; request->mark_kept && i < draft->branch_count; i++)
+        draft->branches[i].kept = draft->branches[i].kind == BRANCH_BOOT;
+    fresh.kept = request->mark_kept;
     return approval_add_branch(draft, &fresh, error);
 }
 
@@ -167,7 +170,9 @@ static bool is_outlived(const struct commit *commit, const struct approval *appr
         return false;
     if (request->entries)
         return !is_named(request->entries, entry);
-    return strcmp(entry, commit->running_entry) == 0 || !entry_is_installed(request->kernel_folder, entry);
+    if (strcmp(entry, commit->running_entry) == 0)
+        return !(request->keep_kept && branch->kept);
+    return !entry_is_installed(request->kernel_folder, entry);
 }
 
 static int find_running(const struct approval *approval, struct commit *commit, struct error *error)
@@ -184,6 +189,18 @@ static int find_running(const struct approval *approval, struct commit *commit, 
     error_set(error, ERROR_MISMATCH, "the running boot is not an approved one: PCR %s differ", list);
     return error_remedy(error, "see what changed: bootseal explain; if it is to be approved, run: bootseal reseal "
                                "--current");
+}
+
+int reseal_count_outlived(const struct reseal_request *request, const struct approval *approval,
+                          const struct pcr_values *running, size_t *ret, struct error *error)
+{
+    struct commit commit = { .request = request, .running = running };
+    int r = find_running(approval, &commit, error);
+
+    *ret = 0;
+    for (size_t i = 0; !r && i < approval->branch_count; i++)
+        *ret += is_outlived(&commit, approval, &approval->branches[i]);
+    return r;
 }
 
 static int draft_commit(const struct commit *commit, const struct state *state, struct approval *draft,

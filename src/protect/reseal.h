@@ -13,6 +13,8 @@ struct reseal_request {
     const char *report_path;
     bool current_values;        /* see boot-state.h */
     bool keep;                  /* reseal_current(): keep the boot states that are approved so far */
+    bool mark_kept;             /* reseal_current(): a person wants all of them beside each other */
+    bool keep_kept;             /* reseal_commit(): leave those that are marked, of the running entry too */
     const char *const *entries; /* reseal_commit(): entries that may still be chosen, NULL at the end; or NULL */
     const char *kernel_folder;  /* reseal_commit() without entries: see entries.h; NULL: KERNEL_FOLDER */
 };
@@ -37,14 +39,18 @@ struct reseal_result {
 int reseal_current(const struct reseal_request *request, struct reseal_result *ret, struct error *error);
 
 /*
- * Drops the boot states that the running boot has outlived. What stays: the state that booted; states that were approved
- * since it booted, which are the next boot's; states of the entries that the caller names or, if it names none, of other
- * entries than the running one whose kernel is installed. Suspensions stay, they end by themselves. Nothing to drop is
- * success, and then nothing is written.
+ * Drops the boot states that the running boot has outlived. What stays: the state that booted; states that were
+ * approved since it booted, which are the next boot's; states of the entries that the caller names or, if it names
+ * none, of other entries than the running one whose kernel is installed; with `keep_kept` those that a person has kept.
+ * Suspensions stay, they end by themselves. Nothing to drop is success, and then nothing is written.
  *
  * ERROR_MISMATCH when the running boot is not an approved one.
  */
 int reseal_commit(const struct reseal_request *request, struct reseal_result *ret, struct error *error);
+
+/* How many of the approval's boot states reseal_commit() would drop when this boot runs. No TPM. */
+int reseal_count_outlived(const struct reseal_request *request, const struct approval *approval,
+                          const struct pcr_values *running, size_t *ret, struct error *error);
 
 /* ---- for others that change the approval ---- */
 

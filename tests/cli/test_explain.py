@@ -1,4 +1,4 @@
-"""bootseal explain: event logs of real boots, the same with changes, and what is no log. No TPM anywhere."""
+"""bootseal explain: event logs of real boots, the same with changes, and what is no log; and the running boot."""
 
 import hashlib
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bootseal import PATIENCE_S, PROGRAM, Result, check_schema
+import eventlog
+from bootseal import PATIENCE_S, PIN, PROGRAM, Result, check_schema
 
 LOGS = Path(__file__).resolve().parents[1] / "data/eventlogs"
 RECORDED = sorted(path.relative_to(LOGS).with_suffix("").as_posix() for path in LOGS.glob("**/*.bin"))
@@ -285,9 +286,175 @@ def test_missing_log():
     assert result.rc == 1 and result.stdout == "" and "/nonexistent/log" in result.stderr
 
 
-def test_running_boot():
-    """Without a file: the kernel's log, or the words that there is none and what to do."""
-    result = explain("--json")
+# ---- the running boot ----
+
+def explain_boot(bench, environment):
+    """Its JSON."""
+    result = bench.bootseal("explain", "--json", environment=environment)
+    assert result.rc == 0 and result.stderr == "", result
+    check_schema(result.json, "explain")
+    return result.json
+
+
+@pytest.fixture(name="good")
+def good_boot(bench, volume):
+    """A machine with one good boot on record; the volume."""
+    eventlog.boot(bench)
+    bench.enroll(volume)
+    environment = eventlog.boot(bench)
+    assert bench.unlock_all(PIN).rc == 0
+    assert bench.bootseal("boot-ok", "--stderr", environment=environment).rc == 0
+    return volume
+
+
+def pcrs_with(document, key, answer):
+    """The numbers of the PCRs with this answer."""
+    return [pcr["pcr"] for pcr in document["pcrs"] if pcr[key] is answer]
+
+
+def test_boot_as_the_good_one(bench, good):
+    """Approved, nothing to tell. No TPM is needed."""
+    environment = eventlog.boot(bench)
+    assert good and bench.unlock_all(PIN).rc == 0
+    bench.tpm.stop()
+    document = explain_boot(bench, environment)
+    assert document["approved"] and document["differences"] == [] and document["values_from"] == "report"
+    assert document["nearest"].startswith("linux ") and document["golden"]["eventlog"]
+    assert pcrs_with(document, "approved", True) == [4, 7, 8, 9, 12, 14]
+    assert pcrs_with(document, "as_golden", False) == [] == pcrs_with(document, "proven", False)
+    text = bench.bootseal("explain", environment=environment).stdout
+    assert text.startswith("compared with the good boot of 20") and "the two boots were measured alike\n" in text
+    assert text.splitlines()[-1].startswith("this boot is approved: linux ")
+
+
+def test_what_changed(bench, good):
+    """Per PCR, in words: components of approved PCRs, and which PCRs are not."""
+    environment = eventlog.boot(bench, initrd=b"another", command="set default=1")
+    assert good and bench.unlock_all().rc == 3
+    document = explain_boot(bench, environment)
+    assert document["approved"] is False
+    assert pcrs_with(document, "approved", False) == [8, 9] == pcrs_with(document, "as_golden", False)
+    assert [(item["pcr"], item["text"]) for item in document["differences"]] == [
+        (8, "GRUB's command: `set default=0` became `set default=1`"),
+        (9, f"the initrd {eventlog.INITRD}: other content")]
+    lines = bench.bootseal("explain", environment=environment).stdout.splitlines()
+    assert lines[-3:-1] == ["PCR 9 (the initrd, kernel or GRUB configuration files): not approved",
+                            f"    the initrd {eventlog.INITRD}: other content"]
+    assert lines[-1].startswith("this boot is not approved: PCR 8, 9; nearest: linux ")
+
+
+def test_pcr_outside_the_policy(bench, good):
+    """What differs there is told, and told apart."""
+    environment = eventlog.boot(bench)
+    bench.measure({2: b"a card"})
+    assert good and bench.unlock_all(PIN).rc == 0
+    document = explain_boot(bench, environment)
+    assert document["approved"] and pcrs_with(document, "as_golden", False) == [2]
+    assert pcrs_with(document, "proven", False) == [2]  # the log does not have it
+    text = bench.bootseal("explain", environment=environment).stdout
+    assert "PCR 2 (firmware of add-in cards): not in the policy\n    another value than in that boot" in text
+
+
+def test_nearest_good_boot(bench, good):
+    """With two of them: the one that has more in common with this boot."""
+    eventlog.boot(bench, initrd=b"other kernel's", command="set default=2")
+    assert bench.reseal("--keep").rc == 0
+    environment = eventlog.boot(bench, initrd=b"other kernel's", command="set default=2")
+    record = bench.state / "golden-log.json"
+    record.write_text(record.read_text().replace('"boot_id":"', '"boot_id":"0').replace('"boot_id": "', '"boot_id": "0'))
+    assert good and bench.unlock_all(PIN).rc == 0
+    assert bench.bootseal("boot-ok", "--stderr", environment=environment).rc == 0
+    for initrd, command in ((b"updated", "set default=0"), (b"updated", "set default=2")):
+        environment = eventlog.boot(bench, initrd=initrd, command=command)
+        assert bench.unlock_all().rc == 3
+        assert [item["pcr"] for item in explain_boot(bench, environment)["differences"]] == [9]
+
+
+def test_without_a_good_boot(bench, volume):
+    """It says so; the policy's PCRs, each with what it stands for."""
+    eventlog.boot(bench)
+    bench.enroll(volume)
+    environment = eventlog.boot(bench, initrd=b"another")
+    assert bench.unlock_all().rc == 3
+    document = explain_boot(bench, environment)
+    assert document["golden"] is None and document["differences"] is None
+    assert pcrs_with(document, "approved", False) == [9]
+    text = bench.bootseal("explain", environment=environment).stdout
+    assert text.startswith("no good boot is on record yet")
+    assert "PCR 7 (Secure Boot: switched off, or other keys): approved\n" in text
+    assert "PCR 9 (the initrd, kernel or GRUB configuration files): not approved\n" in text
+
+
+def test_without_an_event_log(bench, good):
+    """Values alone are compared."""
+    environment = eventlog.boot(bench, initrd=b"another", log=False)
+    assert good and bench.unlock_all().rc == 3
+    document = explain_boot(bench, environment)
+    assert document["eventlog"] is None and document["differences"] is None
+    assert pcrs_with(document, "as_golden", False) == [9]
+    text = bench.bootseal("explain", environment=environment).stdout
+    assert "only values are compared: this boot has no event log" in text
+    assert "another value than in that boot; no event log tells why" in text
+
+
+def test_without_a_record_of_the_initramfs(bench, good):
+    """The values are those of the event log, and that is said."""
+    environment = eventlog.boot(bench, initrd=b"another")
+    document = explain_boot(bench, environment)
+    assert good and document["values_from"] == "eventlog" and document["approved"] is False
+    assert pcrs_with(document, "approved", False) == [9]
+    assert "the PCRs are those that the event log gives" in bench.bootseal("explain", environment=environment).stdout
+
+
+def test_without_either(bench, good):
+    """Nothing is known of this boot; no failure."""
+    environment = eventlog.boot(bench, log=False)
+    document = explain_boot(bench, environment)
+    assert good and document["approved"] is None and document["pcrs"] == [] and document["values_from"] is None
+    assert "is not known" in bench.bootseal("explain", environment=environment).stdout
+
+
+def test_log_that_lies(bench, good):
+    """Words of a log that does not give the recorded PCRs are marked."""
+    environment = eventlog.boot(bench, more=[(9, b"harmless", b"/harmless.img\0")])
+    assert good and bench.unlock_all(PIN).rc == 0
+    document = explain_boot(bench, environment)
+    assert document["approved"] and pcrs_with(document, "proven", False) == [9]
+    assert "do not rely on these words" in bench.bootseal("explain", environment=environment).stdout
+
+
+def test_changed_golden_log(bench, good):
+    """A kept log that is not the one that was kept: not used, and it is said."""
+    (kept,) = bench.state.glob("golden-log-*.bin")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"?")
+    environment = eventlog.boot(bench)
+    assert good and bench.unlock_all(PIN).rc == 0
+    assert explain_boot(bench, environment)["differences"] is None
+    assert "is not the event log that was kept" in bench.bootseal("explain", environment=environment).stdout
+
+
+def test_damaged_list_of_good_boots(bench, good):
+    """Status 9; the next good boot makes a new one."""
+    (bench.state / "golden-log.json").write_text("{")
+    environment = eventlog.boot(bench)
+    assert good and bench.unlock_all(PIN).rc == 0
+    assert bench.bootseal("explain", environment=environment).rc == 9
+    assert bench.bootseal("boot-ok", "--stderr", environment=environment).rc == 0
+    assert explain_boot(bench, environment)["golden"]
+
+
+def test_nothing_is_enrolled(bench):
+    """The PCRs that the event log gives, with what each stands for."""
+    environment = eventlog.boot(bench)
+    document = explain_boot(bench, environment)
+    assert document["approved"] is None and document["nearest"] is None and document["golden"] is None
+    text = bench.bootseal("explain", environment=environment).stdout
+    assert text.endswith("nothing is enrolled on this machine\n") and "PCR 7 (Secure Boot" in text
+
+
+def test_kernels_own_log():
+    """--against alone: the kernel's log, or the words that there is none and what to do."""
+    result = explain("--json", "--against", log_path(SHIM_GRUB))
     if RUNNING_BOOT.exists():
         assert result.rc == 0
         check_schema(result.json, "explain")

@@ -1,10 +1,14 @@
-"""bootseal reseal --current: another boot state is approved, PIN and sealed object stay."""
+"""bootseal reseal: another boot state is approved, PIN and sealed object stay; states that are not used any more go."""
 
+import fcntl
+import hashlib
 import json
+import os
+import subprocess
 
 import pytest
 
-from bootseal import PIN, check_schema
+from bootseal import PATIENCE_S, PIN, POLICY, check_schema
 
 OTHER_BOOT = {9: b"another initrd"}
 
@@ -174,3 +178,176 @@ def test_no_tpm(bench, enrolled):
     assert enrolled
     bench.tpm.stop()
     assert bench.reseal().rc == 6
+
+
+# ---- --commit ----
+
+def commit(bench, *options):
+    """Drop what the running boot has outlived; the result's JSON."""
+    result = bench.bootseal("reseal", "--commit", "--current-values", "--json", *options)
+    assert result.rc == 0, result
+    check_schema(result.json, "reseal")
+    return result.json
+
+
+def edit_approval(bench, change):
+    """Let CHANGE change the boot branches on record: nothing of it is in the digest."""
+    path = bench.state / "approval.json"
+    approval = json.loads(path.read_text())
+    for branch in approval["branches"]:
+        if branch["kind"] == "boot":
+            change(branch)
+    path.write_text(json.dumps(approval))
+
+
+def approved_long_ago(bench):
+    """As if all states had been approved in an earlier boot."""
+    edit_approval(bench, lambda branch: branch.update(approved_in="00000000"))
+
+
+def approve_states(bench, *changes):
+    """Approve these boots, beside what is approved; the last one runs."""
+    for change in changes:
+        bench.boot(change)
+        assert bench.reseal("--keep").rc == 0
+
+
+def test_commit(bench, enrolled):
+    """What the running boot has outlived goes: another state of the same kernel. The running one still opens."""
+    approve_states(bench, OTHER_BOOT)
+    approved_long_ago(bench)
+    document = commit(bench)
+    assert (document["boot_states"], document["dropped"]) == (1, 1)
+    assert [state["running"] for state in document["states"]] == [True]
+    assert bench.unlock(enrolled).rc == 0
+    bench.boot()
+    assert bench.unlock(enrolled).rc == 3
+
+
+def test_commit_says_it_in_one_line(bench, enrolled):
+    """What is approved now, and how much went."""
+    assert enrolled
+    approve_states(bench, OTHER_BOOT)
+    approved_long_ago(bench)
+    result = bench.bootseal("reseal", "--commit", "--current-values")
+    assert result.rc == 0 and result.stdout.count("\n") == 1
+    assert result.stdout.startswith("approved now: 1 boot state (linux ") and "dropped: 1" in result.stdout
+
+
+def test_commit_after_the_initramfs(bench, enrolled):
+    """The state that booted is the recorded one, not the PCRs after the cap."""
+    approve_states(bench, OTHER_BOOT)
+    approved_long_ago(bench)
+    bench.boot(OTHER_BOOT)
+    assert bench.unlock_all(PIN).rc == 0
+    assert bench.bootseal("reseal", "--commit").rc == 0
+    bench.boot(OTHER_BOOT)
+    assert bench.unlock(enrolled).rc == 0
+    bench.boot()
+    assert bench.unlock(enrolled).rc == 3
+
+
+def test_commit_keeps_what_is_pending(bench, enrolled):
+    """What was approved since this boot began is the next boot's: a commit in between leaves it."""
+    bench.boot(OTHER_BOOT)
+    assert bench.reseal("--keep").rc == 0
+    bench.boot()
+    assert commit(bench)["dropped"] == 0
+    bench.boot(OTHER_BOOT)
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_commit_of_other_kernels(bench, enrolled):
+    """A state of a kernel that is not installed goes; the last one is never dropped."""
+    approve_states(bench, OTHER_BOOT)
+    approved_long_ago(bench)
+    edit_approval(bench, lambda branch: branch.update(entry="0.0.1-of-nobody"))
+    bench.boot()
+    document = commit(bench)
+    assert (document["boot_states"], document["dropped"]) == (1, 1)
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_commit_in_an_unapproved_boot(bench, enrolled):
+    """Status 3 with what to do; nothing is dropped."""
+    approve_states(bench, OTHER_BOOT)
+    approved_long_ago(bench)
+    before = enrolled.token("bootseal-approval")
+    bench.boot({9: b"a third"})
+    result = bench.bootseal("reseal", "--commit", "--current-values")
+    assert result.rc == 3 and "PCR 9" in result.stderr and "reseal --current" in result.stderr
+    assert enrolled.token("bootseal-approval") == before
+    bench.boot()
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_commit_with_nothing_to_drop(bench, enrolled):
+    """Success, and neither the TPM's index nor a header is written."""
+    before = enrolled.header()
+    with bench.recording() as commands:
+        assert commit(bench)["dropped"] == 0
+    assert enrolled.header() == before
+    assert not [command for command in commands if command.name == "NV_Write"]
+
+
+@pytest.mark.parametrize("options", [["--current", "--commit"], ["--commit", "--keep"]])
+def test_options_that_exclude_each_other(bench, enrolled, options):
+    """Status 2."""
+    assert enrolled and bench.bootseal("reseal", *options).rc == 2
+
+
+def test_many_boot_states(bench, enrolled):
+    """More than one PolicyOR holds: twelve states, each of which opens; then one of them alone."""
+    boots = [{9: f"initrd {i}".encode()} for i in range(11)]
+    approve_states(bench, *boots)
+    document = bench.reseal("--keep", "--json").json
+    assert document["boot_states"] == 12 and len(document["states"]) == 12
+    for changed in (None, boots[0], boots[5], boots[6], boots[7], boots[10]):
+        bench.boot(changed)
+        assert bench.unlock(enrolled).rc == 0
+    bench.boot({9: b"initrd 11"})
+    assert bench.unlock(enrolled).rc == 3
+    approved_long_ago(bench)
+    bench.boot(boots[6])
+    assert commit(bench)["dropped"] == 11
+    assert bench.unlock(enrolled).rc == 0
+    bench.boot(boots[7])
+    assert bench.unlock(enrolled).rc == 3
+
+
+# ---- two at once ----
+
+def write_report(bench, name, pcr_11):
+    """A report of this boot's whose PCR 11 was at another of systemd's phases."""
+    report = json.loads(bench.report.read_text())
+    report["pcrs"]["11"] = pcr_11.hex()
+    path = bench.folder / name
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(report))
+    return path
+
+
+def test_two_at_once(bench, volume):
+    """Two update hooks, neither with a standard input, wait for each other: both succeed, no state is lost."""
+    bench.set_policy(pcrs=[*POLICY["pcrs"][:-1], 11, 14])
+    bench.boot({9: b"an older initrd", 11: b"a unified kernel image"})
+    bench.enroll(volume)
+    bench.boot({11: b"a unified kernel image"})
+    assert bench.unlock_all().rc == 3
+    before = bytes.fromhex(json.loads(bench.report.read_text())["pcrs"]["11"])
+    bench.measure({11: b"sysinit"})
+    after = hashlib.sha256(before + hashlib.sha256(b"sysinit").digest()).digest()
+    reports = [write_report(bench, "first.json", before), write_report(bench, "second.json", after)]
+    with open(bench.state / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # none of them changes anything before both were started
+        hooks = [subprocess.Popen([*bench.arguments("reseal", "--current", "--keep"), "--report", str(report)],
+                                  env=bench.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  preexec_fn=lambda: os.close(0))
+                 for report in reports]
+    outcomes = [hook.communicate(timeout=PATIENCE_S) for hook in hooks]
+    assert [hook.returncode for hook in hooks] == [0, 0], outcomes
+    assert sorted(stdout.split()[2] for stdout, _ in outcomes) == [b"2", b"3"]
+    bench.boot({11: b"a unified kernel image"})
+    assert bench.unlock(volume).rc == 0
+    bench.measure({11: b"sysinit"})
+    assert bench.unlock(volume).rc == 0

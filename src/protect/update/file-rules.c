@@ -31,7 +31,6 @@ static const struct rule rules[] = {
     { "/boot/initrd.img-*", WRITTEN_HERE, NULL, "update-initramfs" },
     /* GRUB: configuration, what grub-install copies beside it */
     { "/boot/grub/grub.cfg", WRITTEN_HERE, NULL, "update-grub" },
-    { "/boot/grub/custom.cfg", WRITTEN_HERE, NULL, "the administrator" },
     { "/boot/grub/grubenv", BY_FORM, NULL, NULL },
     { "/boot/grub/*-efi/*.lst", A_COPY, "/usr/lib/grub/x86_64-efi/%.lst", NULL },
     { "/boot/grub/*-efi/*.mod", A_COPY, "/usr/lib/grub/x86_64-efi/%.mod", NULL },

@@ -5,11 +5,10 @@
  *   of a package    equal to what the package manager's database, on the encrypted root, has for it
  *   a copy          equal to a file on the encrypted root, from which it was copied
  *   written here    nothing to compare with: the program that writes it says so, right after it has. The bytes are then
- *                   hashed by the same running kernel that wrote them. Where the machine is switched off in between, they
- *                   never come on record, so that what was put in their place meanwhile is refused; and in a running
- *                   system nobody but root writes a mounted file system. (Who swaps sectors of a disk under a running
- *                   kernel is out of reach of this rule.)
- *   by its form     written by GRUB itself at each boot: only what such a file may say passes
+ *                   hashed by the same running kernel that wrote them. Where the machine is switched off in between,
+ * they never come on record, so that what was put in their place meanwhile is refused; and in a running system nobody
+ * but root writes a mounted file system. (Who swaps sectors of a disk under a running kernel is out of reach of this
+ * rule.) by its form     written by GRUB itself at each boot: only what such a file may say passes
  */
 #pragma once
 

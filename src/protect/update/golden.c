@@ -248,10 +248,10 @@ static bool is_approved(const struct approval *approval, const struct pcr_values
            approval_mismatch(approval, values, &nearest) == 0 && nearest >= 0;
 }
 
-static bool is_good(const struct state *state, const struct boot_record *record)
+bool golden_is_good(const struct approval *approval, const struct boot_record *record)
 {
-    bool good = state->has_approval && record->cap_done && !record->tpm_error[0] && record->volume_count > 0 &&
-                is_approved(&state->approval, &record->values);
+    bool good =
+        record->cap_done && !record->tpm_error[0] && record->volume_count > 0 && is_approved(approval, &record->values);
 
     for (size_t i = 0; good && i < record->volume_count; i++)
         good = record->volumes[i].opened && record->volumes[i].status == ERROR_NONE &&
@@ -350,7 +350,7 @@ int golden_keep(const struct state *state, const struct boot_record *record, con
     int r;
 
     *ret = GOLDEN_NOT_GOOD;
-    if (!is_good(state, record))
+    if (!state->has_approval || !golden_is_good(&state->approval, record))
         return 0;
     if (golden_read(state, &list, &ignored))
         list.count = 0; /* a damaged list is written anew */

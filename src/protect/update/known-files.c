@@ -126,6 +126,15 @@ bool known_files_has(const struct known_files *files, const char *path, const st
     return file && digest_equal(&file->sha256, sha256);
 }
 
+/* Absolute, and of characters that JSON does not write as several: a full record stays readable. */
+static bool is_good_path(const char *path)
+{
+    for (const unsigned char *p = (const unsigned char *)path; *p; p++)
+        if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\')
+            return false;
+    return path[0] == '/' && strlen(path) <= KNOWN_FILE_PATH_MAX;
+}
+
 /* A new item at the end, empty. */
 static int append(struct known_files *files, struct known_file **ret, struct error *error)
 {
@@ -149,9 +158,10 @@ int known_files_set(struct known_files *files, const char *path, const struct di
     char date[TOKEN_TIME_TEXT];
     int r;
 
-    if (path[0] != '/' || strlen(path) > KNOWN_FILE_PATH_MAX)
-        return error_set(error, ERROR_REFUSED, "\"%s\" cannot be recorded: not an absolute path of at most %d bytes",
-                         path, KNOWN_FILE_PATH_MAX);
+    if (!is_good_path(path))
+        return error_set(error, ERROR_REFUSED,
+                         "\"%s\" cannot be recorded: not a plain absolute path of at most %d bytes", path,
+                         KNOWN_FILE_PATH_MAX);
     r = token_time_now(date, error);
     if (!r && !file)
         r = append(files, &file, error);

@@ -9,6 +9,9 @@ static void assert_same_branch(const struct branch *a, const struct branch *b, u
     assert_int_equal(a->kind, b->kind);
     assert_string_equal(a->label, b->label);
     assert_int_equal(a->source, b->source);
+    assert_string_equal(a->entry, b->entry);
+    assert_string_equal(a->approved_in, b->approved_in);
+    assert_int_equal(a->kept, b->kept);
     assert_int_equal(a->values.mask, b->values.mask);
     assert_int_equal(pcr_values_differ(&a->values, &b->values, a->values.mask & pcrs), 0);
     assert_int_equal(a->after, b->after);
@@ -89,6 +92,24 @@ static void extremes_come_back(void **state)
     strcpy(approval.branches[0].label, "Démarrer «Linux» 起動");
     round_trip(&approval, NULL, &again, NULL, NULL);
     assert_same(&approval, &again);
+}
+
+/* Where a boot state is from: kept beside it, and in no digest. */
+static void origins_come_back(void **state)
+{
+    cleanup(approval_free) struct approval approval = sample_approval();
+    cleanup(approval_free) struct approval again = { 0 };
+    struct digest before, after;
+
+    (void)state;
+    assert_good(approval_digest(&approval, &before, &error), &error);
+    strcpy(approval.branches[0].entry, "6.1.0-50-amd64");
+    strcpy(approval.branches[0].approved_in, "1a2b3c4d");
+    approval.branches[0].kept = true;
+    round_trip(&approval, NULL, &again, NULL, NULL);
+    assert_same(&approval, &again);
+    assert_good(approval_digest(&again, &after, &error), &error);
+    assert_true(digest_equal(&before, &after));
 }
 
 static void the_largest_bank_and_list_come_back(void **state)
@@ -180,6 +201,12 @@ static void what_cannot_be_read_is_not_written(void **state)
     strcpy(boot->label, "bad\tlabel");
     assert_not_written(&approval, NULL, "bad?label");
     strcpy(boot->label, "good");
+    strcpy(boot->entry, "bad\tentry");
+    assert_not_written(&approval, NULL, "origin");
+    strcpy(boot->entry, "");
+    strcpy(boot->approved_in, "1a2b3c4");
+    assert_not_written(&approval, NULL, "origin");
+    strcpy(boot->approved_in, "");
     boot->values.mask &= ~(1u << 7);
     assert_not_written(&approval, NULL, "PCR 7");
     boot->values.mask |= 1u << 7;
@@ -220,6 +247,7 @@ int main(void)
         cmocka_unit_test(an_approval_comes_back),
         cmocka_unit_test(next_comes_back),
         cmocka_unit_test(extremes_come_back),
+        cmocka_unit_test(origins_come_back),
         cmocka_unit_test(the_largest_bank_and_list_come_back),
         cmocka_unit_test(shared_values_are_written_once),
         cmocka_unit_test(the_format_is_the_documented_one),

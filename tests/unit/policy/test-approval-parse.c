@@ -306,6 +306,20 @@ static void labels_that_steer_a_terminal_are_refused(void **state)
     refuse_label("0123456789012345678901234567890123456789012345678901234567890123"); /* 64 bytes */
 }
 
+static void odd_origins_are_refused(void **state)
+{
+#define ORIGIN(text) "{\"kind\":\"boot\",\"label\":\"a\",\"source\":\"measured\",\"values\":[0,0]," text "}"
+    (void)state;
+    refuse_branch(ORIGIN("\"entry\":1"), "\"entry\"");
+    refuse_branch(ORIGIN("\"entry\":\"a\\u001b[2J\""), "\"entry\"");
+    refuse_branch(ORIGIN("\"entry\":\"0123456789012345678901234567890123456789012345678901234567890123\""),
+                  "\"entry\"");
+    refuse_branch(ORIGIN("\"approved_in\":\"1a2b3c4\""), "\"approved_in\"");
+    refuse_branch(ORIGIN("\"approved_in\":\"1A2B3C4D\""), "\"approved_in\"");
+    refuse_branch(ORIGIN("\"approved_in\":\"1a2b3c4d5\""), "\"approved_in\"");
+    refuse_branch(ORIGIN("\"kept\":\"true\""), "\"kept\"");
+}
+
 static void odd_objects_are_refused(void **state)
 {
     static const char *const lists[] = {
@@ -379,7 +393,7 @@ int main(void)
         cmocka_unit_test(odd_branches_are_refused),        cmocka_unit_test(odd_suspensions_are_refused),
         cmocka_unit_test(odd_authorities_are_refused),     cmocka_unit_test(labels_that_steer_a_terminal_are_refused),
         cmocka_unit_test(odd_objects_are_refused),         cmocka_unit_test(odd_nexts_are_refused),
-        cmocka_unit_test(huge_lists_are_refused),
+        cmocka_unit_test(huge_lists_are_refused),          cmocka_unit_test(odd_origins_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

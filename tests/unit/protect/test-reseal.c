@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "machine.h"
+#include "protect/approve.h"
 #include "protect/cap.h"
 #include "tpm/approval-index.h"
 
@@ -185,6 +186,160 @@ static void test_another_tpm(void **state)
     machine_connect(machine);
 }
 
+/* ---- commit ---- */
+
+/* The states that are approved, as if each had been approved in an earlier boot; the first one's entry is set. */
+static void age_states(struct machine *machine, const char *first_entry)
+{
+    struct state own = machine_state(machine);
+    struct error error;
+    bool first = true;
+
+    for (size_t i = 0; i < own.approval.branch_count; i++) {
+        struct branch *branch = &own.approval.branches[i];
+
+        if (branch->kind != BRANCH_BOOT)
+            continue;
+        strcpy(branch->approved_in, "00000000");
+        if (first && first_entry)
+            strcpy(branch->entry, first_entry);
+        first = false;
+    }
+    assert_good(state_save_approval(&own, &error), &error);
+    state_close(&own);
+}
+
+/* Two states: that of the enrolment, and the update, which is what runs. */
+static void run_update(struct machine *machine, const char *first_entry)
+{
+    struct reseal_result result;
+    struct error error;
+
+    boot_updated(machine);
+    assert_good(reseal(machine, true, false, &result, &error), &error);
+    assert_int_equal(result.boot_branches, 2);
+    age_states(machine, first_entry);
+}
+
+static int commit(struct machine *machine, const char *const *entries, struct reseal_result *ret, struct error *error)
+{
+    const struct reseal_request request = {
+        .tpm = machine->tpm,
+        .state_folder = machine->state_folder,
+        .report_path = machine->report_path,
+        .entries = entries,
+        .kernel_folder = machine->scratch.folder,
+    };
+
+    return reseal_commit(&request, ret, error);
+}
+
+static void test_commit(void **state)
+{
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct error error;
+
+    run_update(machine, NULL);
+    assert_good(commit(machine, NULL, &result, &error), &error);
+    assert_int_equal(result.boot_branches, 1);
+    assert_int_equal(result.dropped, 1);
+    assert_true(result.states[0].running);
+    assert_string_equal(result.states[0].label, result.label);
+    assert_int_equal(machine_handles(machine), 0);
+    assert_good(commit(machine, NULL, &result, &error), &error); /* never the last one */
+    assert_int_equal(result.boot_branches, 1);
+    assert_int_equal(result.dropped, 0);
+    assert_good(unlock_next_boot(machine, true, &error), &error);
+    assert_error(unlock_next_boot(machine, false, &error), &error, ERROR_MISMATCH, "PCR 4");
+}
+
+static void test_commit_leaves_installed_kernels(void **state)
+{
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct error error;
+
+    run_update(machine, "previous");
+    scratch_write(&machine->scratch, "vmlinuz-previous", "");
+    assert_good(commit(machine, NULL, &result, &error), &error);
+    assert_int_equal(result.dropped, 0);
+    assert_string_equal(result.states[0].entry, "previous");
+    assert_int_equal(remove(scratch_path(&machine->scratch, "vmlinuz-previous")), 0);
+    assert_good(commit(machine, NULL, &result, &error), &error);
+    assert_int_equal(result.dropped, 1);
+    assert_error(unlock_next_boot(machine, false, &error), &error, ERROR_MISMATCH, "PCR 4");
+}
+
+/* The caller knows which entries the boot loader has: then what is installed does not count. */
+static void test_commit_of_named_entries(void **state)
+{
+    static const char *const previous[] = { "other", "previous", NULL }, *const others[] = { "other", NULL };
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct error error;
+
+    run_update(machine, "previous");
+    assert_good(commit(machine, previous, &result, &error), &error);
+    assert_int_equal(result.dropped, 0);
+    scratch_write(&machine->scratch, "vmlinuz-previous", "");
+    assert_good(commit(machine, others, &result, &error), &error);
+    assert_int_equal(result.dropped, 1);
+    assert_good(unlock_next_boot(machine, true, &error), &error);
+}
+
+/* A name that leads out of the folder is no installed kernel. */
+static void test_commit_of_an_odd_entry(void **state)
+{
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct error error;
+
+    run_update(machine, "x/../vmlinuz-x");
+    scratch_write(&machine->scratch, "vmlinuz-x", "");
+    assert_good(commit(machine, NULL, &result, &error), &error);
+    assert_int_equal(result.dropped, 1);
+}
+
+static void test_commit_keeps_suspensions(void **state)
+{
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct branch suspend = { .kind = BRANCH_SUSPEND, .after = 1, .until = 2 };
+    struct approval draft = { 0 };
+    struct state own;
+    struct error error;
+
+    run_update(machine, NULL);
+    own = machine_state(machine);
+    suspend.values = own.approval.branches[approval_find_branch(&own.approval, BRANCH_BOOT)].values;
+    assert_good(approval_copy(&own.approval, &draft, &error), &error);
+    assert_good(approval_add_branch(&draft, &suspend, &error), &error);
+    assert_good(approve_switch(machine->tpm, &own, &draft, &error), &error);
+    state_close(&own);
+    assert_good(commit(machine, NULL, &result, &error), &error);
+    assert_int_equal(result.dropped, 1);
+    own = machine_state(machine);
+    assert_true(approval_find_branch(&own.approval, BRANCH_SUSPEND) >= 0);
+    state_close(&own);
+}
+
+static void test_commit_in_another_boot(void **state)
+{
+    struct machine *machine = *state;
+    struct reseal_result result;
+    struct error error;
+
+    run_update(machine, NULL);
+    machine_reboot(machine);
+    machine_extend(machine, 4, "a third");
+    machine_leave_initramfs(machine);
+    assert_error(commit(machine, NULL, &result, &error), &error, ERROR_MISMATCH, "not an approved one");
+    assert_non_null(strstr(error.remedy, "reseal --current"));
+    assert_good(unlock_next_boot(machine, true, &error), &error);
+    assert_good(unlock_next_boot(machine, false, &error), &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +352,12 @@ int main(void)
         enrolled_test(test_repairs),
         enrolled_test(test_forged_list_is_overwritten),
         enrolled_test(test_another_tpm),
+        enrolled_test(test_commit),
+        enrolled_test(test_commit_leaves_installed_kernels),
+        enrolled_test(test_commit_of_named_entries),
+        enrolled_test(test_commit_of_an_odd_entry),
+        enrolled_test(test_commit_keeps_suspensions),
+        enrolled_test(test_commit_in_another_boot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

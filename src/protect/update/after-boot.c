@@ -1,0 +1,126 @@
+#include "protect/update/after-boot.h"
+
+#include "base/cleanup.h"
+
+#include <string.h>
+
+#define CHANGES_TOLD 6 /* in one journal entry */
+
+int after_boot_keep(const struct boot_ok *boot_ok, const char *log_path, enum golden_outcome *ret, struct error *error)
+{
+    cleanup(state_close) struct state state = { .lock = -1 };
+    int r;
+
+    *ret = GOLDEN_NOT_GOOD;
+    if (!boot_ok->is_enrolled || !golden_is_good(&boot_ok->approval, &boot_ok->record))
+        return 0;
+    r = state_open(boot_ok->state_folder, STATE_CHANGE, &state, error);
+    r = r ?: golden_keep(&state, &boot_ok->record, log_path, ret, error);
+    return r ? error_prefix(error, "the record of good boots") : 0;
+}
+
+int after_boot_count_outlived(const struct boot_ok *boot_ok, size_t *ret, struct error *error)
+{
+    const struct reseal_request request = { .state_folder = boot_ok->state_folder, .keep_kept = true };
+
+    *ret = 0;
+    if (!boot_ok->is_enrolled || !golden_is_good(&boot_ok->approval, &boot_ok->record))
+        return 0;
+    return reseal_count_outlived(&request, &boot_ok->approval, &boot_ok->record.values, ret, error);
+}
+
+static bool has_mismatch(const struct boot_record *record)
+{
+    for (size_t i = 0; i < record->volume_count; i++)
+        if (record->volumes[i].status == ERROR_MISMATCH)
+            return true;
+    return false;
+}
+
+static bool is_by_recovery(const struct boot_record *record)
+{
+    for (size_t i = 0; i < record->volume_count; i++)
+        if (record->volumes[i].opened && strcmp(record->volumes[i].by, REPORT_BY_RECOVERY) == 0)
+            return true;
+    return false;
+}
+
+int after_boot_changes(const struct boot_ok *boot_ok, const char *log_path, struct boot_changes *ret, bool *ret_changed,
+                       struct error *error)
+{
+    const struct boot_changes_request request = {
+        .state_folder = boot_ok->state_folder,
+        .report_path = boot_ok->report_path,
+        .log_path = log_path,
+    };
+    int r;
+
+    *ret = (struct boot_changes){ 0 };
+    *ret_changed = false;
+    if (!boot_ok->is_enrolled || !has_mismatch(&boot_ok->record))
+        return 0;
+    r = boot_changes_read(&request, ret, error);
+    *ret_changed = !r && ret->not_approved;
+    return r;
+}
+
+static int words(const struct boot_changes *changes, char **ret, struct error *error)
+{
+    size_t size;
+    FILE *stream = open_memstream(ret, &size);
+
+    if (!stream)
+        return error_no_memory(error);
+    boot_changes_put_short(stream, changes, changes->not_approved | (changes->differ & changes->pcrs), CHANGES_TOLD);
+    return fclose(stream) ? error_no_memory(error) : 0;
+}
+
+int after_boot_tell(struct boot_ok *boot_ok, const struct boot_changes *changes, struct error *error)
+{
+    cleanup(free_ptr) char *text = NULL;
+    int r = words(changes, &text, error);
+
+    return r
+               ?: boot_events_changed(changes->not_approved, changes->has_golden ? changes->golden.date : NULL, text,
+                                      &boot_ok->events, error);
+}
+
+static int explain(const struct boot_ok *boot_ok, const struct boot_changes *changes, bool *ret,
+                   char ret_why[EXPLAINED_WHY_TEXT], struct error *error)
+{
+    cleanup(state_close) struct state state = { .lock = -1 };
+    cleanup(known_files_free) struct known_files files = { 0 };
+    int r = state_open(boot_ok->state_folder, STATE_READ, &state, error);
+
+    r = r ?: known_files_read(&state, &files, error);
+    *ret = !r && boot_changes_are_explained(changes, &files, ret_why);
+    return r;
+}
+
+int after_boot_reseal(const struct boot_ok *boot_ok, struct tpm *tpm, const struct boot_changes *changes,
+                      bool *ret_done, char ret_why[EXPLAINED_WHY_TEXT], struct error *error)
+{
+    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
+    const struct reseal_request request = {
+        .tpm = tpm,
+        .state_folder = boot_ok->state_folder,
+        .report_path = boot_ok->report_path,
+        .keep = true,
+    };
+    bool explained;
+    int r;
+
+    *ret_done = false;
+    if (!result)
+        return error_no_memory(error);
+    if (!is_by_recovery(&boot_ok->record)) {
+        snprintf(ret_why, EXPLAINED_WHY_TEXT, "no recovery key has opened a volume in this boot");
+        return 0;
+    }
+    r = explain(boot_ok, changes, &explained, ret_why, error);
+    if (r || !explained)
+        return r;
+    r = reseal_current(&request, result, error);
+    *ret_done = !r;
+    return r;
+}

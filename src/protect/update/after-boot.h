@@ -1,0 +1,32 @@
+/*
+ * What boot-ok does for the approval: a good boot is kept on record, and what it has outlived is dropped; of a boot
+ * that was not approved it is told what changed, and if the policy wants it, it is approved. Each step needs the report
+ * that boot_ok_begin() has read, and does nothing without one.
+ */
+#pragma once
+
+#include "protect/boot-ok.h"
+#include "protect/reseal.h"
+#include "protect/update/boot-changes.h"
+#include "protect/update/explained.h"
+
+/* golden_keep() for this boot. */
+int after_boot_keep(const struct boot_ok *boot_ok, const char *log_path, enum golden_outcome *ret, struct error *error);
+
+/* How many boot states reseal_commit() would drop, after a good boot; 0 after any other. No TPM. */
+int after_boot_count_outlived(const struct boot_ok *boot_ok, size_t *ret, struct error *error);
+
+/* Whether the initramfs found this boot not approved, and it still is not; *ret then has what changed, and is freed by
+ * the caller. */
+int after_boot_changes(const struct boot_ok *boot_ok, const char *log_path, struct boot_changes *ret, bool *ret_changed,
+                       struct error *error);
+
+/* Adds the journal entry for it. */
+int after_boot_tell(struct boot_ok *boot_ok, const struct boot_changes *changes, struct error *error);
+
+/*
+ * Approves a boot that a recovery key has opened, beside what is approved, if recorded updates explain all that
+ * changed. If not, *ret_done is false, and ret_why has what is in the way.
+ */
+int after_boot_reseal(const struct boot_ok *boot_ok, struct tpm *tpm, const struct boot_changes *changes,
+                      bool *ret_done, char ret_why[EXPLAINED_WHY_TEXT], struct error *error);
