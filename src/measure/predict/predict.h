@@ -72,6 +72,7 @@ struct predicted_boot {
     size_t step;                /* 0: the next boot; 1: the one after it, where GRUB changes grubenv */
     struct pcr_values values;   /* at the moment of unlocking; the mask has what is known */
     char *unknown[PCR_COUNT];   /* why a PCR is not in the mask; NULL for one that is */
+    uint32_t distrusted;        /* of those: PCRs that in the running boot had another value than its log gives */
     struct extend_list extends; /* all events of the boot that are known, and the files that they rest on */
 };
 
@@ -84,9 +85,10 @@ struct prediction {
 /*
  * Predicts each boot that the machine may choose next: GRUB's default (saved, next_entry) and the boot after it, and
  * each of its menu entries as a person would choose it; all of systemd-boot's entries; the boot entries of the firmware
- * that start unified kernel images. What cannot be predicted at all (a boot loader that is not known) is one boot with
- * no value, whose reasons say so. ERROR_USAGE: the bank, or a log without it. ERROR_FAILED: short memory, or a file
- * that was changed while it was read.
+ * that start unified kernel images. An entry that cannot be followed, or starts no kernel (the firmware's setup), has
+ * no kernel and reasons. What cannot be predicted at all (a boot loader that is not known) is one boot with no value,
+ * whose reasons say so. ERROR_USAGE: the bank, or a log without it. ERROR_FAILED: short memory, or a file that was
+ * changed while it was read.
  */
 int predict_boots(const struct predict_machine *machine, struct prediction *ret, struct error *error);
 
