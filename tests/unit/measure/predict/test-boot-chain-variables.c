@@ -1,0 +1,122 @@
+#include "measure/boot-chain.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "log-builder.h"
+#include "scratch-machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A boot entry for a file, and that it is the running one. */
+static void boot_from(const struct scratch_machine *scratch, const char *file)
+{
+    uint8_t option[512] = { 1 };
+    size_t path = 4 + 2 + 4, length = strlen(file), node = 4 + 2 * (length + 1);
+    const uint16_t number = 7;
+
+    option[4] = (uint8_t)(node + 4);
+    option[5] = (uint8_t)((node + 4) >> 8);
+    option[6] = 'x';
+    option[path] = 4; /* media: file path */
+    option[path + 1] = 4;
+    option[path + 2] = (uint8_t)node;
+    for (size_t i = 0; i < length; i++)
+        option[path + 4 + 2 * i] = (uint8_t)file[i];
+    memcpy(option + path + node, "\x7f\xff\x04\x00", 4);
+    scratch_set_variable(scratch, vendor_global, "Boot0007", option, path + node + 4);
+    scratch_set_variable(scratch, vendor_global, "BootCurrent", &number, sizeof(number));
+}
+
+static enum boot_chain detect(const struct scratch_machine *scratch, bool look)
+{
+    enum boot_chain chain;
+    struct error error = { 0 };
+
+    if (boot_chain_from_variables(scratch->variables, look ? scratch->esp : NULL, &chain, &error))
+        fail_msg("%s", error.text);
+    return chain;
+}
+
+static void programs(void **state)
+{
+    static const struct {
+        const char *file;
+        enum boot_chain chain;
+    } cases[] = {
+        { "\\EFI\\debian\\shimx64.efi", CHAIN_SHIM_GRUB },
+        { "\\EFI\\debian\\grubx64.efi", CHAIN_GRUB },
+        { "\\EFI\\systemd\\systemd-bootx64.efi", CHAIN_SYSTEMD_BOOT },
+        { "\\EFI\\Linux\\debian.efi", CHAIN_UKI },
+        { "\\efi\\linux\\debian.efi", CHAIN_UKI },
+        { "\\vmlinuz-6.1.0-50-amd64", CHAIN_KERNEL },
+        { "\\EFI\\BOOT\\BOOTX64.EFI", CHAIN_NONE },
+        { "\\EFI\\Microsoft\\Boot\\bootmgfw.efi", CHAIN_NONE },
+    };
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[0]);
+    assert_int_equal(detect(&scratch, false), CHAIN_NONE); /* no BootCurrent */
+    for (size_t i = 0; i < array_size(cases); i++) {
+        boot_from(&scratch, cases[i].file);
+        assert_int_equal(detect(&scratch, false), cases[i].chain);
+    }
+}
+
+static void what_lies_beside(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[1]);
+    boot_from(&scratch, "\\EFI\\debian\\shimx64.efi");
+    assert_int_equal(detect(&scratch, true), CHAIN_NONE);
+    scratch_write(&scratch, "esp/EFI/debian/grubx64.efi", "x", 1);
+    assert_int_equal(detect(&scratch, true), CHAIN_SHIM_GRUB);
+    boot_from(&scratch, "\\EFI\\debian\\other.efi");
+    assert_int_equal(detect(&scratch, true), CHAIN_NONE);
+    scratch_write(&scratch, "esp/EFI/debian/mmx64.efi", "x", 1);
+    assert_int_equal(detect(&scratch, true), CHAIN_SHIM_GRUB);
+}
+
+static void systemd(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[0]);
+    boot_from(&scratch, "\\EFI\\BOOT\\BOOTX64.EFI");
+    scratch_set_variable(&scratch, vendor_loader, "LoaderInfo", "s", 2);
+    assert_int_equal(detect(&scratch, true), CHAIN_SYSTEMD_BOOT);
+    scratch_set_variable(&scratch, vendor_loader, "StubInfo", "s", 2);
+    assert_int_equal(detect(&scratch, true), CHAIN_UKI);
+}
+
+static void no_variables(void **state)
+{
+    enum boot_chain chain = CHAIN_UKI;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(boot_chain_from_variables(NULL, NULL, &chain, &error), 0);
+    assert_int_equal(chain, CHAIN_NONE);
+    assert_int_equal(boot_chain_from_variables("/nonexistent", NULL, &chain, &error), 0);
+    assert_int_equal(chain, CHAIN_NONE);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs),
+        cmocka_unit_test(what_lies_beside),
+        cmocka_unit_test(systemd),
+        cmocka_unit_test(no_variables),
+    };
+
+    recorded_folder = argc > 1 ? argv[1] : NULL;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
