@@ -36,7 +36,7 @@ static void copy(struct grub_machine *machine, const char *name, const char *to)
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/" GRUB_RECORDED "%s", recorded_folder, name);
-    scratch_copy(&machine->scratch, to, path);
+    machine_copy(&machine->scratch, to, path);
 }
 
 static void read_sums(struct grub_machine *machine)
@@ -142,7 +142,7 @@ void grub_machine_reboot_into(struct grub_machine *machine, const char *entry)
     assert_int_equal(file_read(path, 65536, &bytes, &environment.size, &error), 0);
     environment.bytes = bytes;
     assert_true(environment_set(&environment, "next_entry", entry));
-    scratch_write(&machine->scratch, "boot/grub/grubenv", bytes, environment.size);
+    machine_write(&machine->scratch, "boot/grub/grubenv", bytes, environment.size);
 }
 
 void grub_machine_forget_file(struct grub_machine *machine, const char *path)

@@ -11,24 +11,11 @@
 
 #include <cmocka.h>
 
-/* A boot entry for a file, and that it is the running one. */
+/* The running entry is one for this file. */
 static void boot_from(const struct scratch_machine *scratch, const char *file)
 {
-    uint8_t option[512] = { 1 };
-    size_t path = 4 + 2 + 4, length = strlen(file), node = 4 + 2 * (length + 1);
-    const uint16_t number = 7;
-
-    option[4] = (uint8_t)(node + 4);
-    option[5] = (uint8_t)((node + 4) >> 8);
-    option[6] = 'x';
-    option[path] = 4; /* media: file path */
-    option[path + 1] = 4;
-    option[path + 2] = (uint8_t)node;
-    for (size_t i = 0; i < length; i++)
-        option[path + 4 + 2 * i] = (uint8_t)file[i];
-    memcpy(option + path + node, "\x7f\xff\x04\x00", 4);
-    scratch_set_variable(scratch, vendor_global, "Boot0007", option, path + node + 4);
-    scratch_set_variable(scratch, vendor_global, "BootCurrent", &number, sizeof(number));
+    scratch_set_option(scratch, 7, file);
+    scratch_set_number(scratch, "BootCurrent", 7);
 }
 
 static enum boot_chain detect(const struct scratch_machine *scratch, bool look)
@@ -75,11 +62,11 @@ static void what_lies_beside(void **state)
     scratch_machine_start(&scratch, recorded_logs[1]);
     boot_from(&scratch, "\\EFI\\debian\\shimx64.efi");
     assert_int_equal(detect(&scratch, true), CHAIN_NONE);
-    scratch_write(&scratch, "esp/EFI/debian/grubx64.efi", "x", 1);
+    machine_write(&scratch, "esp/EFI/debian/grubx64.efi", "x", 1);
     assert_int_equal(detect(&scratch, true), CHAIN_SHIM_GRUB);
     boot_from(&scratch, "\\EFI\\debian\\other.efi");
     assert_int_equal(detect(&scratch, true), CHAIN_NONE);
-    scratch_write(&scratch, "esp/EFI/debian/mmx64.efi", "x", 1);
+    machine_write(&scratch, "esp/EFI/debian/mmx64.efi", "x", 1);
     assert_int_equal(detect(&scratch, true), CHAIN_SHIM_GRUB);
 }
 

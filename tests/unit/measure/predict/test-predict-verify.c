@@ -76,7 +76,7 @@ static void changed_initrd(void **state)
 
     (void)state;
     grub_machine_start(&machine, "a");
-    scratch_write(&machine.scratch, "boot/initrd.img-6.1.0-56-cloud-amd64", "another", 7);
+    machine_write(&machine.scratch, "boot/initrd.img-6.1.0-56-cloud-amd64", "another", 7);
     grub_machine_forget_file(&machine, "boot/initrd.img-6.1.0-56-cloud-amd64");
     verify(&machine, &verification);
     assert_results(&verification, 1u << 9, VERIFY_CHANGED, "the initrd /initrd.img-6.1.0-56-cloud-amd64");
@@ -95,8 +95,8 @@ static void changed_configuration(void **state)
     verify(&machine, &verification);
     assert_results(&verification, 1u << 9, VERIFY_CHANGED, "grubenv");
     verification_free(&verification);
-    scratch_write(&machine.scratch, "boot/grub/custom.cfg", "echo hello\n", 11);
-    scratch_write(&machine.scratch, "esp/EFI/debian/grub.cfg", esp, strlen(esp));
+    machine_write(&machine.scratch, "boot/grub/custom.cfg", "echo hello\n", 11);
+    machine_write(&machine.scratch, "esp/EFI/debian/grub.cfg", esp, strlen(esp));
     verify(&machine, &verification);
     assert_results(&verification, 1u << 8 | 1u << 9, VERIFY_CHANGED, "EFI/debian/grub.cfg");
     assert_false(verification.has_event);
@@ -138,7 +138,7 @@ static void cannot_be_followed(void **state)
 
     (void)state;
     grub_machine_start(&machine, "a");
-    scratch_write(&machine.scratch, "boot/grub/grub.cfg", "frobnicate\n", 11);
+    machine_write(&machine.scratch, "boot/grub/grub.cfg", "frobnicate\n", 11);
     verify(&machine, &verification);
     assert_results(&verification, 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9, VERIFY_UNKNOWN, "grub.cfg");
 }

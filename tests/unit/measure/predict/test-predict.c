@@ -104,7 +104,7 @@ static void new_initrd(void **state)
 
     (void)state;
     grub_machine_start(&machine, "a");
-    scratch_write(&machine.scratch, "boot/initrd.img-6.1.0-56-cloud-amd64", "another", 7);
+    machine_write(&machine.scratch, "boot/initrd.img-6.1.0-56-cloud-amd64", "another", 7);
     grub_machine_forget_file(&machine, "boot/initrd.img-6.1.0-56-cloud-amd64");
     predict(&machine.scratch.machine, &prediction);
     boot = &prediction.boots[0];
@@ -138,7 +138,7 @@ static void configuration_that_cannot_be_followed(void **state)
 
     (void)state;
     grub_machine_start(&machine, "a");
-    scratch_write(&machine.scratch, "boot/grub/grub.cfg", config, strlen(config));
+    machine_write(&machine.scratch, "boot/grub/grub.cfg", config, strlen(config));
     predict(&machine.scratch.machine, &prediction);
     assert_int_equal(prediction.count, 2);
     assert_true(prediction.boots[0].chosen);
@@ -153,7 +153,7 @@ static void another_first_file(void **state)
 
     (void)state;
     grub_machine_start(&machine, "a");
-    scratch_write(&machine.scratch, "esp/EFI/debian/x86_64-efi/grub.cfg", "", 0);
+    machine_write(&machine.scratch, "esp/EFI/debian/x86_64-efi/grub.cfg", "", 0);
     predict(&machine.scratch.machine, &prediction);
     assert_only_unknown(&prediction.boots[0], 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9, "appeared");
 }
