@@ -41,6 +41,7 @@ static void start_systemd_boot(struct scratch_machine *scratch)
     made_kernel(&kernel, "6.1.0-50-amd64 (debian)");
     made_write(&kernel, scratch->esp, "/vmlinuz", NULL);
     write_text(scratch, "esp/initrd", "initrd");
+    write_text(scratch, "esp/loader/loader.conf", "default debian.conf\n");
     write_text(scratch, "esp/loader/entries/debian.conf", ENTRY OPTIONS "\n");
     write_text(scratch, "esp/loader/entries/other.conf",
                "title Other\nversion 6.1.0-49-amd64\nlinux /vmlinuz\noptions quiet\n");
