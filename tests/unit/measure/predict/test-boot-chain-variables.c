@@ -77,7 +77,7 @@ static void systemd(void **state)
     (void)state;
     scratch_machine_start(&scratch, recorded_logs[0]);
     boot_from(&scratch, "\\EFI\\BOOT\\BOOTX64.EFI");
-    scratch_set_variable(&scratch, vendor_loader, "LoaderInfo", "s", 2);
+    machine_write(&scratch, "efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", "\6\0\0\0s", 6);
     assert_int_equal(detect(&scratch, true), CHAIN_SYSTEMD_BOOT);
     scratch_set_variable(&scratch, vendor_loader, "StubInfo", "s", 2);
     assert_int_equal(detect(&scratch, true), CHAIN_UKI);

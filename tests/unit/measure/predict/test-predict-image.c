@@ -85,7 +85,7 @@ static void systemd_boot(void **state)
 
 static void choice(void **state)
 {
-    static const char other[] = "o\0t\0h\0e\0r\0.\0c\0o\0n\0f\0"; /* and one NUL more */
+    static const char other[] = "o\0t\0h\0e\0r\0.\0c\0o\0n\0f\0\0"; /* and one NUL more */
     cleanup(scratch_machine_end) struct scratch_machine scratch;
     cleanup(prediction_free) struct prediction prediction = { 0 };
 
@@ -95,7 +95,7 @@ static void choice(void **state)
     assert_true(find(&prediction, "debian.conf")->chosen);
     assert_false(find(&prediction, "other.conf")->chosen);
     prediction_free(&prediction);
-    scratch_set_variable(&scratch, vendor_loader, "LoaderEntryOneShot", other, sizeof(other) + 1);
+    scratch_set_variable(&scratch, vendor_loader, "LoaderEntryOneShot", other, sizeof(other));
     predict(&scratch, &prediction);
     assert_true(find(&prediction, "other.conf")->chosen);
     assert_int_equal(find(&prediction, "other.conf")->step, 0);
