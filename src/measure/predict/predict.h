@@ -34,28 +34,29 @@ struct predict_known_program {
 /* What is known of the machine. All is borrowed. */
 struct predict_machine {
     enum hash_algorithm bank;
-    const struct event_log *log;             /* of the running boot; NULL when Linux has none */
+
+    const struct event_log *log;             /* of the running boot; NULL when Linux has none: nothing is predicted */
     const struct component_list *components; /* that log's */
-    /* A log of a boot of before through the same boot loader: where the running boot has no log it gives what GRUB
-     * measures before it reads its first file. May be NULL. */
-    const struct event_log *golden;
-    const struct component_list *golden_components;
-    const struct pcr_values
-        *recorded; /* of the running boot, as the initramfs had them when it unlocked; may be NULL */
+    /* The running boot's values as the initramfs had them when it unlocked; may be NULL. */
+    const struct pcr_values *recorded;
+
+    const char *efi_system_partition;      /* the folder where it is mounted, "/boot/efi"; NULL: not known */
+    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
+    const char *extended_boot_partition;   /* the folder of systemd-boot's other one (XBOOTLDR); NULL: there is none */
+    const struct boot_places *orders;      /* one for each order of the disks that is to be predicted */
+    size_t order_count;                    /* at least 1 where GRUB boots; each has the EFI system partition's folder */
+
+    const char *variables;                        /* FIRMWARE_VARIABLES; NULL: none can be read */
+    const struct firmware_variable_list *changed; /* what variables will hold by then; may be NULL */
+
     const struct predict_known_program *known_programs;
     size_t known_program_count;
-    const struct grub_known_file *known_files; /* the same for what GRUB reads: see grub/grub.h */
+    const struct grub_known_file *known_files; /* the same for what GRUB reads: grub/grub.h */
     size_t known_file_count;
-    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
-    const char *efi_system_partition;      /* the folder where it is mounted: "/boot/efi" */
-    const char
-        *extended_boot_partition; /* the same for systemd-boot's other partition (XBOOTLDR); NULL: there is none */
-    const char *variables;        /* FIRMWARE_VARIABLES; NULL: none can be read */
-    const struct firmware_variable_list *changed; /* variables that will hold something else by then; may be NULL */
-    const struct boot_places *orders;             /* one for each order of the disks that is to be predicted */
-    size_t order_count;                           /* at least 1 where GRUB boots */
-    const char *const *phases; /* what systemd in the initramfs extends into PCR 11 before unlocking, */
-    size_t phase_count;        /* "enter-initrd"; none with initramfs-tools */
+
+    /* What systemd in the initramfs extends into PCR 11 before unlocking, "enter-initrd"; none with initramfs-tools. */
+    const char *const *phases;
+    size_t phase_count;
 };
 
 struct predicted_boot {
