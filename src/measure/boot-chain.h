@@ -1,5 +1,6 @@
 /*
- * By which way a machine booted, from what its event log has: the last stage before the kernel decides.
+ * By which way a machine booted, from what its event log has: the last stage before the kernel decides. Where there is
+ * no log the firmware's variables tell it less surely.
  */
 #pragma once
 
@@ -21,3 +22,10 @@ const char *boot_chain_name(enum boot_chain chain);
 
 /* The same for people: "shim and GRUB". */
 const char *boot_chain_words(enum boot_chain chain);
+
+/*
+ * The same from the variables in `folder` (FIRMWARE_VARIABLES): what systemd's stub and boot loader leave there for the
+ * system, else the program that the running boot entry (BootCurrent) names. CHAIN_NONE when they do not say; shim alone
+ * counts as shim and GRUB when `esp`, where the EFI system partition is mounted, has GRUB beside it (NULL: not looked).
+ */
+int boot_chain_from_variables(const char *folder, const char *esp, enum boot_chain *ret, struct error *error);

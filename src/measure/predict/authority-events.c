@@ -23,7 +23,8 @@ struct authorities {
     struct boot_prediction *prediction;
     struct firmware_variable db, owner; /* db and MokListRT */
     bool has_policy;                    /* SbatPolicy is set: shim may write SbatLevel */
-    bool anew;                          /* a program or a list is another one than in the running boot */
+    bool new_shim;
+    bool anew; /* a program or a list is another one than in the running boot */
     struct measured by_firmware, by_shim;
     char *shim; /* path; NULL when there is none */
 };
@@ -140,7 +141,7 @@ static int keep(struct authorities *authorities, size_t program, size_t from, si
             continue;
         if (is_authority(running, i))
             note(measured_by(authorities, program), event->digest[running->bank], hash_size(running->machine->bank));
-        if (is_level(running, i) && authorities->shim && (authorities->has_policy || authorities->anew))
+        if (is_level(running, i) && authorities->shim && (authorities->has_policy || authorities->new_shim))
             r = add_level(authorities, i, error);
         else
             r = running_boot_keep(running, i, authorities->prediction, error);
@@ -214,6 +215,7 @@ static int predict_loaders(struct authorities *authorities, size_t last, size_t 
         if (r)
             return give_up(authorities, error->text, error);
         authorities->anew = authorities->anew || !same;
+        authorities->new_shim = authorities->new_shim || (i == 0 && !same);
         r = predict_program(authorities, i, from, running->programs[i].event, path, error);
         from = running->programs[i].event;
         if (i == 0 && running->shim)

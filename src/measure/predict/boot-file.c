@@ -37,6 +37,25 @@ static int not_followed(const char *folder, const char *path, const char *what, 
     return error_set(error, ERROR_METADATA, "\"%s%s\" %s", folder, path, what);
 }
 
+/* Goes down one folder; *fd becomes that one, or -1 when it is not there. */
+static int descend(const char *folder, const char *path, const char *name, int *fd, struct error *error)
+{
+    cleanup(close_fd) int next = openat(*fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat status;
+    int last = *fd;
+
+    if (next < 0 && errno != ENOENT)
+        return error_errno(error, errno, "cannot open \"%s%s\"", folder, path);
+    if (next >= 0 && fstat(next, &status) < 0)
+        return error_errno(error, errno, "cannot read \"%s%s\"", folder, path);
+    if (next >= 0 && !S_ISDIR(status.st_mode))
+        return not_followed(folder, path, "leads through a symbolic link or a file", error);
+    close(last);
+    *fd = next;
+    next = -1;
+    return 0;
+}
+
 /* Goes down to the last component and opens that with the flags. *ret is -1 when something is not there. */
 static int open_within(const char *folder, const char *path, int flags, int *ret, struct error *error)
 {
@@ -46,28 +65,25 @@ static int open_within(const char *folder, const char *path, int flags, int *ret
     *ret = -1;
     if (fd < 0)
         return error_errno(error, errno, "cannot open \"%s\"", folder[0] ? folder : "/");
-    for (;;) {
+    while (fd >= 0) {
         char name[BOOT_NAME_MAX + 1];
-        bool last;
-        int next;
+        int r;
 
         if (!next_name(&rest, name))
             return not_followed(folder, path, "is no path as boot loaders use it", error);
-        last = rest[strspn(rest, "/")] == '\0';
-        next = openat(fd, name[0] ? name : ".", (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
-        if (next < 0 && (errno == ENOENT || (errno == ENOTDIR && !(flags & O_DIRECTORY && last))))
-            return 0;
-        if (next < 0 && (errno == ELOOP || errno == ENOTDIR))
-            return not_followed(folder, path, "leads through a symbolic link or is not what it should be", error);
-        if (next < 0)
-            return error_errno(error, errno, "cannot open \"%s%s\"", folder, path);
-        if (last) {
-            *ret = next;
-            return 0;
+        if (rest[strspn(rest, "/")] == '\0') {
+            *ret = openat(fd, name[0] ? name : ".", flags | O_NOFOLLOW | O_CLOEXEC);
+            break;
         }
-        close(fd);
-        fd = next;
+        r = descend(folder, path, name, &fd, error);
+        if (r)
+            return r;
     }
+    if (*ret < 0 && fd >= 0 && (errno == ELOOP || errno == ENOTDIR))
+        return not_followed(folder, path, "is a symbolic link or not what it should be", error);
+    if (*ret < 0 && fd >= 0 && errno != ENOENT)
+        return error_errno(error, errno, "cannot open \"%s%s\"", folder, path);
+    return 0;
 }
 
 int boot_file_open(const char *folder, const char *path, struct boot_file_handle *ret, struct error *error)

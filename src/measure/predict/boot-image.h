@@ -23,7 +23,8 @@ struct image_start {
     const char *folder;        /* where the image's file system is mounted, without a slash at the end */
     const char *path;          /* of the image in it, "/EFI/Linux/debian.efi", at present */
     const char *name_at_start; /* the image's file name when it is started, where boot counting changes it; else NULL */
-    struct span options;       /* LoadOptions: the bytes, as a boot entry of the firmware has them; none: size 0 */
+    struct span options;       /* LoadOptions: the bytes as the firmware passes them on (EDK2 does not pass on the
+                                  GUID 8108ac4e-9f11-4d59-850e-e21a522c59b2, which marks entries of its own); or none */
     bool own_options;          /* systemd-boot: a unified image's own command line is measured (PCR 12) and handed over
                                   as its LoadOptions; `options` is empty then */
     const char *const *initrds; /* that the loader hands over, paths in the folder */

@@ -172,6 +172,8 @@ static int add_unknown(struct order *order, const struct grub_menu_entry *entry,
     if (!r && (!boot.id || !boot.title || !boot.kernel || !boot.command_line))
         r = error_no_memory(error);
     r = r ?: give_up(&measured, why, error);
+    if (!r && order->boots->running)
+        r = firmware_events_predict_rest(order->boots->running, GRUBS_PCRS, &measured, error);
     return r ?: boots_add(order->boots, &boot, &measured, error);
 }
 
@@ -225,7 +227,7 @@ static int add_second_boot(struct order *order, const struct grub_boot *first, s
     return r;
 }
 
-/* An entry that a person chooses. Those that start no kernel, such as the firmware's setup, are left out. */
+/* An entry that a person chooses. */
 static int add_entry(struct order *order, const struct grub_menu_entry *entry, struct error *error)
 {
     cleanup(grub_boot_free) struct grub_boot grub = { 0 };
@@ -233,8 +235,6 @@ static int add_entry(struct order *order, const struct grub_menu_entry *entry, s
 
     if (r)
         return add_unknown(order, entry, false, 0, error->text, error);
-    if (!grub.kernel)
-        return 0;
     r = add_boot(order, &grub, false, 0, error);
     remember_files(order);
     return r;

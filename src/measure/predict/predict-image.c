@@ -32,8 +32,10 @@ static int add(struct boots *boots, struct predicted_boot *boot, const char *ima
     boot->shell = command_line_gives_shell(boot->command_line, word);
     if (!boot->label[0])
         boots_label(boot, boot->kernel);
-    r = image ? boots_finish(boots, image, IMAGES_PCRS, measured, error)
-              : boot_prediction_give_up(measured, GIVEN_UP, error, "it is not known which program will be started");
+    if (image)
+        return boots_finish(boots, image, IMAGES_PCRS, measured, error) ?: boots_add(boots, boot, measured, error);
+    r = boot_prediction_give_up(measured, GIVEN_UP, error, "it is not known which program will be started");
+    r = r ?: firmware_events_predict_rest(boots->running, IMAGES_PCRS, measured, error);
     return r ?: boots_add(boots, boot, measured, error);
 }
 

@@ -153,7 +153,7 @@ static int explain(const struct predict_machine *machine, unsigned pcr, struct v
 static int verify_pcr(const struct predict_machine *machine, const struct pcr_values *measured, unsigned pcr,
                       struct verification *ret, struct error *error)
 {
-    ret->result[pcr] = VERIFY_UNKNOWN;
+    ret->result[pcr] = ret->boot.distrusted & 1u << pcr ? VERIFY_DIFFERS : VERIFY_UNKNOWN;
     if (ret->boot.unknown[pcr])
         return set_reason(ret, pcr, ret->boot.unknown[pcr], error);
     if (!(measured->mask & 1u << pcr))

@@ -98,6 +98,7 @@ static int take_reasons(const struct boots *boots, struct boot_prediction *measu
             ?: boot_prediction_give_up(measured, boots->distrusted, error,
                                        "in the running boot it had another value than the event log gives");
     boot->values.mask &= ~measured->unknown;
+    boot->distrusted = boots->distrusted;
     for (size_t i = 0; i < PCR_COUNT; i++)
         boot->unknown[i] = take_ptr(measured->reasons[i]);
     return r;

@@ -34,28 +34,29 @@ struct predict_known_program {
 /* What is known of the machine. All is borrowed. */
 struct predict_machine {
     enum hash_algorithm bank;
-    const struct event_log *log;             /* of the running boot; NULL when Linux has none */
+
+    const struct event_log *log;             /* of the running boot; NULL when Linux has none: nothing is predicted */
     const struct component_list *components; /* that log's */
-    /* A log of a boot of before through the same boot loader: where the running boot has no log it gives what GRUB
-     * measures before it reads its first file. May be NULL. */
-    const struct event_log *golden;
-    const struct component_list *golden_components;
-    const struct pcr_values
-        *recorded; /* of the running boot, as the initramfs had them when it unlocked; may be NULL */
+    /* The running boot's values as the initramfs had them when it unlocked; may be NULL. */
+    const struct pcr_values *recorded;
+
+    const char *efi_system_partition;      /* the folder where it is mounted, "/boot/efi"; NULL: not known */
+    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
+    const char *extended_boot_partition;   /* the folder of systemd-boot's other one (XBOOTLDR); NULL: there is none */
+    const struct boot_places *orders;      /* one for each order of the disks that is to be predicted */
+    size_t order_count;                    /* at least 1 where GRUB boots; each has the EFI system partition's folder */
+
+    const char *variables;                        /* FIRMWARE_VARIABLES; NULL: none can be read */
+    const struct firmware_variable_list *changed; /* what variables will hold by then; may be NULL */
+
     const struct predict_known_program *known_programs;
     size_t known_program_count;
-    const struct grub_known_file *known_files; /* the same for what GRUB reads: see grub/grub.h */
+    const struct grub_known_file *known_files; /* the same for what GRUB reads: grub/grub.h */
     size_t known_file_count;
-    const char *efi_system_partition_uuid; /* of the partition, "541a4863-e2fe-…"; NULL: not known */
-    const char *efi_system_partition;      /* the folder where it is mounted: "/boot/efi" */
-    const char
-        *extended_boot_partition; /* the same for systemd-boot's other partition (XBOOTLDR); NULL: there is none */
-    const char *variables;        /* FIRMWARE_VARIABLES; NULL: none can be read */
-    const struct firmware_variable_list *changed; /* variables that will hold something else by then; may be NULL */
-    const struct boot_places *orders;             /* one for each order of the disks that is to be predicted */
-    size_t order_count;                           /* at least 1 where GRUB boots */
-    const char *const *phases; /* what systemd in the initramfs extends into PCR 11 before unlocking, */
-    size_t phase_count;        /* "enter-initrd"; none with initramfs-tools */
+
+    /* What systemd in the initramfs extends into PCR 11 before unlocking, "enter-initrd"; none with initramfs-tools. */
+    const char *const *phases;
+    size_t phase_count;
 };
 
 struct predicted_boot {
@@ -72,6 +73,7 @@ struct predicted_boot {
     size_t step;                /* 0: the next boot; 1: the one after it, where GRUB changes grubenv */
     struct pcr_values values;   /* at the moment of unlocking; the mask has what is known */
     char *unknown[PCR_COUNT];   /* why a PCR is not in the mask; NULL for one that is */
+    uint32_t distrusted;        /* of those: PCRs that in the running boot had another value than its log gives */
     struct extend_list extends; /* all events of the boot that are known, and the files that they rest on */
 };
 
@@ -84,9 +86,10 @@ struct prediction {
 /*
  * Predicts each boot that the machine may choose next: GRUB's default (saved, next_entry) and the boot after it, and
  * each of its menu entries as a person would choose it; all of systemd-boot's entries; the boot entries of the firmware
- * that start unified kernel images. What cannot be predicted at all (a boot loader that is not known) is one boot with
- * no value, whose reasons say so. ERROR_USAGE: the bank, or a log without it. ERROR_FAILED: short memory, or a file
- * that was changed while it was read.
+ * that start unified kernel images. An entry that cannot be followed, or starts no kernel (the firmware's setup), has
+ * no kernel and reasons. What cannot be predicted at all (a boot loader that is not known) is one boot with no value,
+ * whose reasons say so. ERROR_USAGE: the bank, or a log without it. ERROR_FAILED: short memory, or a file that was
+ * changed while it was read.
  */
 int predict_boots(const struct predict_machine *machine, struct prediction *ret, struct error *error);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAME_MAX_BYTES 512 /* of a file, as GRUB names it */
 #define FILES_MAX_DEPTH 16 /* source and configfile within each other; Debian has two */
 
 static const struct source nowhere = { .name = "GRUB's configuration" };
@@ -71,6 +72,8 @@ int run_find_file(struct run *run, const char *name, struct grub_file **ret, str
 
     if (r)
         return r;
+    if (strlen(name) > NAME_MAX_BYTES)
+        return run_refuse(run, error, "a file name longer than %d characters", NAME_MAX_BYTES);
     if (path[0] != '/' && path[0] != '\0')
         return run_refuse(run, error, "the file name \"%.100s\" (no \"/\" in front)", name);
     snprintf(device_name, sizeof device_name, "%.*s", (int)strcspn(device, ")"), device);

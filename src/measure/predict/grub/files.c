@@ -265,10 +265,14 @@ static int read_all(const struct grub_files *files, int fd, struct grub_file *fi
 }
 
 /* Opens the file again for reading: by the way, not by the path, so that no link is followed. */
-static int open_again(const struct grub_file *file, int *ret_fd, struct error *error)
+static int open_again(const struct grub_file *file, uint64_t max, int *ret_fd, struct error *error)
 {
     struct grub_file again = { .path = file->path };
-    int r = open_file(file->place, file->name, &again, ret_fd, error);
+    int r = 0;
+
+    if (file->size > max)
+        r = error_set(error, ERROR_FAILED, "\"%s\" is larger than %llu bytes", file->path, (unsigned long long)max);
+    r = r ?: open_file(file->place, file->name, &again, ret_fd, error);
 
     if (!r && *ret_fd < 0)
         return error_set(error, ERROR_FAILED, "\"%s\" went while it was to be read; run this again", file->path);
@@ -281,7 +285,7 @@ int grub_file_hash(struct grub_files *files, struct grub_file *file, struct erro
 
     if (file->hashed)
         return 0;
-    return open_again(file, &fd, error) ?: read_all(files, fd, file, NULL, GRUB_HASH_MAX, error);
+    return open_again(file, GRUB_HASH_MAX, &fd, error) ?: read_all(files, fd, file, NULL, GRUB_HASH_MAX, error);
 }
 
 int grub_file_load(struct grub_files *files, struct grub_file *file, struct error *error)
@@ -295,12 +299,13 @@ int grub_file_load(struct grub_files *files, struct grub_file *file, struct erro
         return 0;
     if (file->foreign)
         return error_set(error, ERROR_FAILED, "\"%s\": only its hash is known, and GRUB interprets it", file->path);
-    if (file->size > GRUB_READ_MAX)
-        return error_set(error, ERROR_FAILED, "\"%s\" is larger than %d bytes", file->path, GRUB_READ_MAX);
+    r = open_again(file, GRUB_READ_MAX, &fd, error);
+    if (r)
+        return r;
     file->bytes = pool_new(files->pool, (size_t)file->size + 1);
     if (!file->bytes)
         return pool_error(files->pool, error);
-    r = open_again(file, &fd, error) ?: read_all(files, fd, file, file->bytes, file->size, error);
+    r = read_all(files, fd, file, file->bytes, file->size, error);
     if (!r && was_hashed && !digest_equal(&before, &file->sha256))
         return error_set(error, ERROR_FAILED, "\"%s\" was changed while it was read; run this again", file->path);
     file->loaded = !r;

@@ -279,7 +279,7 @@ static int execute_entry(struct run *run, const struct entry *entry, bool automa
     if (entry->submenu)
         run_close_context(run);
     if (!r && !run->booted)
-        return run_refuse(run, error, "the menu entry \"%.100s\" starts no kernel", entry->title);
+        return run_refuse(run, error, "the entry starts no kernel");
     return r;
 }
 

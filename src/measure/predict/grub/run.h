@@ -9,9 +9,9 @@
 #include "measure/predict/grub/files.h"
 #include "measure/predict/grub/script.h"
 
-#define RUN_MAX_COMMANDS EXTEND_LIST_MAX /* each is an event */
-#define RUN_MAX_DEPTH 56                 /* GRUB 2.06 stops at 64 (MAX_RECURSION_DEPTH) */
-#define RUN_MAX_MENU 512                 /* entries; each kernel has two or three */
+#define RUN_MAX_COMMANDS (EXTEND_LIST_MAX / 2) /* each is an event, some with a file */
+#define RUN_MAX_DEPTH 56                       /* GRUB 2.06 stops at 64 (MAX_RECURSION_DEPTH) */
+#define RUN_MAX_MENU 512                       /* entries; each kernel has two or three */
 
 enum status { STATUS_GOOD, STATUS_FAILED, STATUS_UNKNOWN };
 

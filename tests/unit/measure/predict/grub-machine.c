@@ -36,7 +36,7 @@ static void copy(struct grub_machine *machine, const char *name, const char *to)
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/" GRUB_RECORDED "%s", recorded_folder, name);
-    scratch_copy(&machine->scratch, to, path);
+    machine_copy(&machine->scratch, to, path);
 }
 
 static void read_sums(struct grub_machine *machine)
@@ -57,10 +57,9 @@ static void read_sums(struct grub_machine *machine)
         line[64] = '\0';
         assert_true(hex_decode(line, machine->digests[i].bytes, DIGEST_BYTES));
         assert_true(asprintf(&machine->paths[i], "%s%s", machine->scratch.folder, line + 66) > 0);
-        machine->files[i] = (struct grub_known_file){ .path = machine->paths[i],
-                                                      .size = 1,
-                                                      .digest = machine->digests[i].bytes,
-                                                      .sha256 = &machine->digests[i] };
+        machine->files[i] = (struct grub_known_file){
+            .path = machine->paths[i], .size = 1, .digest = machine->digests[i].bytes, .sha256 = &machine->digests[i]
+        };
         machine->file_count++;
     }
 }
@@ -69,10 +68,10 @@ static void set_places(struct grub_machine *machine)
 {
     for (unsigned disk = 0; disk < 2; disk++) {
         machine->places[disk][0] = (struct boot_place){ machine->scratch.esp, "1234-5678", "", "gpt1", disk };
-        machine->places[disk][1] = (struct boot_place){ machine->boot, "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "",
-                                                        "gpt2", disk };
-        machine->places[disk][2] = (struct boot_place){ machine->scratch.folder,
-                                                        "86e224d5-2e88-4382-a7fc-a3a8681dcd50", "", "gpt3", disk };
+        machine->places[disk][1] =
+            (struct boot_place){ machine->boot, "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "", "gpt2", disk };
+        machine->places[disk][2] =
+            (struct boot_place){ machine->scratch.folder, "86e224d5-2e88-4382-a7fc-a3a8681dcd50", "", "gpt3", disk };
         machine->orders[disk] = (struct boot_places){ machine->places[disk], 3 };
     }
 }
@@ -95,8 +94,8 @@ static void know_kernel(struct grub_machine *machine, const char *release)
 
     for (size_t k = 0; k < machine->file_count; k++)
         if (strstr(machine->paths[k], "vmlinuz") && strstr(machine->paths[k], release))
-            scratch->programs[i] = (struct predict_known_program){ machine->paths[k], kernel_digest(&scratch->log),
-                                                                   &machine->digests[k] };
+            scratch->programs[i] =
+                (struct predict_known_program){ machine->paths[k], kernel_digest(&scratch->log), &machine->digests[k] };
     assert_non_null(scratch->programs[i].path);
 }
 
@@ -143,7 +142,7 @@ void grub_machine_reboot_into(struct grub_machine *machine, const char *entry)
     assert_int_equal(file_read(path, 65536, &bytes, &environment.size, &error), 0);
     environment.bytes = bytes;
     assert_true(environment_set(&environment, "next_entry", entry));
-    scratch_write(&machine->scratch, "boot/grub/grubenv", bytes, environment.size);
+    machine_write(&machine->scratch, "boot/grub/grubenv", bytes, environment.size);
 }
 
 void grub_machine_forget_file(struct grub_machine *machine, const char *path)

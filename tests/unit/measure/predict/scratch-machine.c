@@ -26,7 +26,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-void scratch_write(const struct scratch_machine *scratch, const char *path, const void *bytes, size_t size)
+void machine_write(const struct scratch_machine *scratch, const char *path, const void *bytes, size_t size)
 {
     char whole[PATH_MAX], folder[PATH_MAX];
     struct error error;
@@ -37,7 +37,7 @@ void scratch_write(const struct scratch_machine *scratch, const char *path, cons
     assert_int_equal(file_write(whole, bytes, size, 0600, &error), 0);
 }
 
-void scratch_copy(const struct scratch_machine *scratch, const char *path, const char *from)
+void machine_copy(const struct scratch_machine *scratch, const char *path, const char *from)
 {
     cleanup(free_ptr) char *bytes = NULL;
     struct error error = { 0 };
@@ -45,7 +45,7 @@ void scratch_copy(const struct scratch_machine *scratch, const char *path, const
 
     if (file_read(from, 64 * 1024 * 1024, &bytes, &size, &error))
         fail_msg("%s", error.text);
-    scratch_write(scratch, path, bytes, size);
+    machine_write(scratch, path, bytes, size);
 }
 
 void scratch_set_variable(const struct scratch_machine *scratch, const uint8_t *vendor, const char *name,
@@ -64,7 +64,32 @@ void scratch_set_variable(const struct scratch_machine *scratch, const uint8_t *
     bytes[0] = 7;
     memcpy(bytes + 4, data, size);
     snprintf(path, sizeof(path), "efivars/%s-%s", name, guid);
-    scratch_write(scratch, path, bytes, size + 4);
+    machine_write(scratch, path, bytes, size + 4);
+}
+
+void scratch_set_option(const struct scratch_machine *scratch, uint16_t number, const char *file)
+{
+    uint8_t option[512] = { 1 };
+    size_t path = 4 + 2 + 4, length = strlen(file), node = 4 + 2 * (length + 1);
+    char name[16];
+
+    assert_true(path + node + 4 <= sizeof(option));
+    option[4] = (uint8_t)(node + 4);
+    option[5] = (uint8_t)((node + 4) >> 8);
+    option[6] = 'x';
+    option[path] = 4; /* media: file path */
+    option[path + 1] = 4;
+    option[path + 2] = (uint8_t)node;
+    for (size_t i = 0; i < length; i++)
+        option[path + 4 + 2 * i] = (uint8_t)file[i];
+    memcpy(option + path + node, "\x7f\xff\x04\x00", 4);
+    snprintf(name, sizeof(name), "Boot%04X", number);
+    scratch_set_variable(scratch, vendor_global, name, option, path + node + 4);
+}
+
+void scratch_set_number(const struct scratch_machine *scratch, const char *name, uint16_t number)
+{
+    scratch_set_variable(scratch, vendor_global, name, &number, sizeof(number));
 }
 
 /* The variables whose contents the log tells; empty ones are not there. */
@@ -107,7 +132,7 @@ static void know_programs(struct scratch_machine *scratch)
         snprintf(path + length, sizeof(path) - length, "%s", running.programs[i].name);
         for (char *c = path; *c; c++)
             *c = *c == '\\' ? '/' : *c;
-        scratch_write(scratch, path, "stand-in", 8);
+        machine_write(scratch, path, "stand-in", 8);
         assert_true(asprintf(&scratch->paths[i], "%s/%s", scratch->folder, path) > 0);
         scratch->programs[i] =
             (struct predict_known_program){ scratch->paths[i], running.programs[i].digest, &scratch->sha256 };

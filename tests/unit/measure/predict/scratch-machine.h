@@ -29,14 +29,18 @@ struct built_log;
 void scratch_machine_start_built(struct scratch_machine *scratch, const struct built_log *built);
 
 /* Writes a file below the scratch folder; folders are made. */
-void scratch_write(const struct scratch_machine *scratch, const char *path, const void *bytes, size_t size);
+void machine_write(const struct scratch_machine *scratch, const char *path, const void *bytes, size_t size);
 
 /* Copies a file of the system there; a failed assertion when it is not installed. */
-void scratch_copy(const struct scratch_machine *scratch, const char *path, const char *from);
+void machine_copy(const struct scratch_machine *scratch, const char *path, const char *from);
 
 /* Writes a variable, with attributes; NULL removes it. */
 void scratch_set_variable(const struct scratch_machine *scratch, const uint8_t *vendor, const char *name,
                           const void *data, size_t size);
+
+/* A boot entry of the firmware for a file of the EFI system partition; a variable that holds one number. */
+void scratch_set_option(const struct scratch_machine *scratch, uint16_t number, const char *file);
+void scratch_set_number(const struct scratch_machine *scratch, const char *name, uint16_t number);
 
 /* From now on the program of that file is read from disk. */
 void scratch_forget_program(struct scratch_machine *scratch, const char *path);

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "log-builder.h"
 #include "measure/predict/authority-events.h"
+#include "measure/predict/shim.h"
 #include "scratch-machine.h"
 
 #include <setjmp.h>
@@ -54,13 +55,116 @@ static void recorded(void **state)
     }
 }
 
+#define SHIM "/usr/lib/shim/shimx64.efi" /* unsigned */
+#define ANOTHER_GRUB "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed"
+
+/* The variables that shim leaves for the system, with no keys of the owner's. */
+static void set_owner_keys(const struct scratch_machine *scratch)
+{
+    for (int revoked = 0; revoked < 2; revoked++) {
+        cleanup(free_ptr) uint8_t *lists = NULL;
+        struct error error = { 0 };
+        size_t size;
+
+        if (shim_vendor_lists(SHIM, revoked, &lists, &size, &error))
+            fail_msg("%s", error.text);
+        scratch_set_variable(scratch, vendor_shim, revoked ? "MokListXRT" : "MokListRT", lists, size);
+    }
+}
+
+/* Signed by Debian as the one before: the same keys vouch for it. */
+static void new_grub(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    set_owner_keys(&scratch);
+    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", ANOTHER_GRUB);
+    scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
+    predict(&scratch, &prediction);
+    assert_unknown(&prediction, 0, "");
+    scratch_compare(&scratch, &prediction.extends, 7);
+    scratch_compare(&scratch, &prediction.extends, 14);
+    assert_int_equal(prediction.extends.file_count, 2);
+}
+
+static void grub_that_nobody_vouches_for(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    set_owner_keys(&scratch);
+    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", SHIM);
+    scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
+    predict(&scratch, &prediction);
+    assert_unknown(&prediction, 1u << 7, "no key of this machine verifies");
+}
+
+/* One that brings the same keys; but nobody has signed it. */
+static void new_shim(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 }, others = { 0 };
+    uint8_t lists[] = { 1, 2, 3 };
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    set_owner_keys(&scratch);
+    machine_copy(&scratch, "esp/EFI/BOOT/BOOTX64.EFI", SHIM);
+    scratch_forget_program(&scratch, "esp/EFI/BOOT/BOOTX64.EFI");
+    scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
+    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", ANOTHER_GRUB);
+    predict(&scratch, &prediction);
+    scratch_compare(&scratch, &prediction.extends, 14);
+    assert_false(prediction.unknown & 1u << 14);
+    scratch_set_variable(&scratch, vendor_shim, "MokListRT", lists, sizeof(lists));
+    predict(&scratch, &others);
+    assert_true(others.unknown & 1u << 14);
+    assert_non_null(strstr(others.reasons[14], "other keys"));
+}
+
+static void programs_that_are_gone(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+    char path[256];
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    snprintf(path, sizeof(path), "%s/EFI/BOOT/grubx64.efi", scratch.esp);
+    assert_int_equal(remove(path), 0);
+    predict(&scratch, &prediction);
+    assert_unknown(&prediction, 1u << 4 | 1u << 7, "grubx64.efi");
+}
+
+/* Who vouches is looked up anew. */
+static void another_db(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    scratch_set_variable(&scratch, vendor_database, "db", "damaged", 7);
+    predict(&scratch, &prediction);
+    assert_true(prediction.unknown & 1u << 7); /* the stand-ins are no programs */
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded),
+        cmocka_unit_test(new_grub),
+        cmocka_unit_test(grub_that_nobody_vouches_for),
+        cmocka_unit_test(new_shim),
+        cmocka_unit_test(programs_that_are_gone),
+        cmocka_unit_test(another_db),
     };
 
-    (void)assert_unknown;
     recorded_folder = argc > 1 ? argv[1] : NULL;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,220 @@
+#include "measure/predict/predict.h"
+
+#include "base/cleanup.h"
+#include "grub-machine.h"
+#include "log-builder.h"
+#include "measure/event-type.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SYSTEMD_BOOT_LOG "debian12-systemd-boot"
+#define ENTRY "title Debian\nversion 6.1.0-50-amd64\nlinux /vmlinuz\ninitrd /initrd\noptions "
+#define OPTIONS "console=ttyS0 quiet break=top" /* of the recorded boot */
+
+static struct made_image loader, kernel, unified;
+
+static void predict(const struct scratch_machine *scratch, struct prediction *ret)
+{
+    struct error error = { 0 };
+
+    if (predict_boots(&scratch->machine, ret, &error))
+        fail_msg("%s", error.text);
+}
+
+static void write_text(const struct scratch_machine *scratch, const char *path, const char *text)
+{
+    machine_write(scratch, path, text, strlen(text));
+}
+
+/* The recorded boot's machine, with a made-up kernel and initrd. */
+static void start_systemd_boot(struct scratch_machine *scratch)
+{
+    scratch_machine_start(scratch, SYSTEMD_BOOT_LOG);
+    made_start(&loader);
+    made_add(&loader, ".sdmagic", MADE_LOADER, sizeof(MADE_LOADER));
+    made_write(&loader, scratch->esp, "/EFI/BOOT/BOOTX64.EFI", NULL);
+    made_kernel(&kernel, "6.1.0-50-amd64 (debian)");
+    made_write(&kernel, scratch->esp, "/vmlinuz", NULL);
+    write_text(scratch, "esp/initrd", "initrd");
+    write_text(scratch, "esp/loader/loader.conf", "default debian.conf\n");
+    write_text(scratch, "esp/loader/entries/debian.conf", ENTRY OPTIONS "\n");
+    write_text(scratch, "esp/loader/entries/other.conf",
+               "title Other\nversion 6.1.0-49-amd64\nlinux /vmlinuz\noptions quiet\n");
+}
+
+static const struct predicted_boot *find(const struct prediction *prediction, const char *id)
+{
+    for (size_t i = 0; i < prediction->count; i++)
+        if (strcmp(prediction->boots[i].id, id) == 0)
+            return &prediction->boots[i];
+    fail_msg("no boot \"%s\" was predicted: %s", id, prediction->boots[0].unknown[4]);
+    return NULL;
+}
+
+/* All but kernel (4) and initrd (9) as it was. */
+static void systemd_boot(void **state)
+{
+    static const uint32_t same = 0xefu | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14;
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+    const struct predicted_boot *boot;
+    struct pcr_values recorded;
+
+    (void)state;
+    start_systemd_boot(&scratch);
+    predict(&scratch, &prediction);
+    assert_int_equal(prediction.chain, CHAIN_SYSTEMD_BOOT);
+    boot = find(&prediction, "debian.conf");
+    for (unsigned pcr = 0; pcr < 10; pcr++)
+        if (boot->unknown[pcr])
+            fail_msg("PCR %u: %s", pcr, boot->unknown[pcr]);
+    read_recorded(SYSTEMD_BOOT_LOG, &recorded);
+    assert_int_equal(pcr_values_differ(&recorded, &boot->values, same & recorded.mask), 0);
+    assert_int_not_equal(pcr_values_differ(&recorded, &boot->values, 1u << 4), 0);
+    assert_int_not_equal(pcr_values_differ(&recorded, &boot->values, 1u << 9), 0);
+    assert_true(boot->shell); /* break=top */
+    assert_string_equal(boot->label, "linux 6.1.0-50-amd64");
+    assert_int_equal(boot->initrd_count, 1);
+    assert_false(find(&prediction, "other.conf")->shell);
+}
+
+static void choice(void **state)
+{
+    static const char other[] = "o\0t\0h\0e\0r\0.\0c\0o\0n\0f\0\0"; /* and one NUL more */
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+
+    (void)state;
+    start_systemd_boot(&scratch);
+    predict(&scratch, &prediction);
+    assert_true(find(&prediction, "debian.conf")->chosen);
+    assert_false(find(&prediction, "other.conf")->chosen);
+    prediction_free(&prediction);
+    scratch_set_variable(&scratch, vendor_loader, "LoaderEntryOneShot", other, sizeof(other));
+    predict(&scratch, &prediction);
+    assert_true(find(&prediction, "other.conf")->chosen);
+    assert_int_equal(find(&prediction, "other.conf")->step, 0);
+    assert_true(find(&prediction, "debian.conf")->chosen);
+    assert_int_equal(find(&prediction, "debian.conf")->step, 1);
+}
+
+static void another_systemd_boot(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+
+    (void)state;
+    start_systemd_boot(&scratch);
+    write_text(&scratch, "esp/EFI/BOOT/BOOTX64.EFI", "#### LoaderInfo: systemd-boot 999 ####");
+    predict(&scratch, &prediction);
+    assert_int_equal(prediction.count, 1);
+    assert_true(prediction.boots[0].chosen);
+    assert_non_null(prediction.boots[0].unknown[4]);
+    assert_non_null(prediction.boots[0].unknown[12]);
+    assert_null(prediction.boots[0].unknown[5]);
+}
+
+/* A machine whose firmware starts a unified kernel image. */
+static void start_unified(struct scratch_machine *scratch)
+{
+    struct built_log *built = built_log_start(1, (uint16_t[]){ HASH_SHA256 });
+
+    built_log_add_text(built, 4, EVENT_EFI_ACTION, "Calling EFI Application from Boot Option",
+                       "Calling EFI Application from Boot Option");
+    built_log_add_program(built, "\\EFI\\Linux\\debian.efi", "image");
+    built_log_add_utf16(built, 11, EVENT_IPL, ".linux");
+    built_log_add_tag(built, 9, 0x8f3b22ed, "LOADED_IMAGE::LoadOptions", "");
+    scratch_machine_start_built(scratch, built);
+    made_kernel(&kernel, "6.1.0-50-amd64 (debian)");
+    made_unified(&unified, MADE_STUB, &kernel);
+    made_write(&unified, scratch->esp, "/EFI/Linux/debian.efi", NULL);
+    scratch_set_option(scratch, 7, "\\EFI\\Linux\\debian.efi");
+    scratch_set_option(scratch, 8, "\\EFI\\Linux\\other.efi");
+    scratch_set_variable(scratch, vendor_global, "BootOrder", "\7\0\10\0", 4);
+    scratch_set_number(scratch, "BootCurrent", 7);
+}
+
+static void unified_image(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+    const struct predicted_boot *boot;
+
+    (void)state;
+    start_unified(&scratch);
+    predict(&scratch, &prediction);
+    assert_int_equal(prediction.chain, CHAIN_UKI);
+    boot = find(&prediction, "Boot0007");
+    assert_true(boot->chosen);
+    assert_string_equal(boot->title, "x");
+    for (unsigned pcr = 0; pcr < 9; pcr++)
+        if (boot->unknown[pcr])
+            fail_msg("PCR %u: %s", pcr, boot->unknown[pcr]);
+    assert_null(boot->unknown[11]);
+    assert_false(pcr_value_is_reset(&boot->values, 11));
+    boot = find(&prediction, "Boot0008"); /* its file is not there */
+    assert_false(boot->chosen);
+    assert_non_null(strstr(boot->unknown[4], "other.efi"));
+}
+
+static void the_firmwares_next_entry(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+
+    (void)state;
+    start_unified(&scratch);
+    made_write(&unified, scratch.esp, "/EFI/Linux/other.efi", NULL);
+    scratch_set_number(&scratch, "BootNext", 8);
+    predict(&scratch, &prediction);
+    assert_true(find(&prediction, "Boot0008")->chosen);
+    assert_int_equal(find(&prediction, "Boot0008")->step, 0);
+    assert_true(find(&prediction, "Boot0008")->values.mask & 1u << 4);
+    assert_true(find(&prediction, "Boot0007")->chosen);
+    assert_int_equal(find(&prediction, "Boot0007")->step, 1);
+    prediction_free(&prediction);
+    scratch_set_number(&scratch, "BootNext", 9); /* which there is not */
+    predict(&scratch, &prediction);
+    assert_true(prediction.boots[0].chosen);
+    assert_non_null(strstr(prediction.boots[0].unknown[11], "it cannot be told"));
+}
+
+/* Until the unlocking systemd may have extended PCR 11 once more. */
+static void phases(void **state)
+{
+    static const char *const words[] = { "enter-initrd" };
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 }, with = { 0 };
+    struct pcr_values values;
+    struct error error;
+
+    (void)state;
+    start_unified(&scratch);
+    predict(&scratch, &prediction);
+    scratch.machine.phases = words;
+    scratch.machine.phase_count = 1;
+    predict(&scratch, &with);
+    values = find(&prediction, "Boot0007")->values;
+    assert_int_equal(pcr_extend(&values, 11, words[0], strlen(words[0]), &error), 0);
+    assert_int_equal(pcr_values_differ(&values, &find(&with, "Boot0007")->values, 1u << 11), 0);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(systemd_boot),
+        cmocka_unit_test(choice),
+        cmocka_unit_test(another_systemd_boot),
+        cmocka_unit_test(unified_image),
+        cmocka_unit_test(the_firmwares_next_entry),
+        cmocka_unit_test(phases),
+    };
+
+    recorded_folder = argc > 1 ? argv[1] : NULL;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
