@@ -82,6 +82,18 @@ static int read_command_line(struct span load_options, struct boot_prediction *p
     return r ?: wide_to_utf8(&wide, &prediction->command_line, error);
 }
 
+/* Linux takes load options that start like a whole boot entry (UEFI 2.10, 3.1.3: attributes first) for one, and its
+ * optional data for the command line. No text starts so. */
+#define LOAD_OPTION_ATTRIBUTES 0x1f0bu
+
+static bool looks_like_entry(struct span load_options)
+{
+    struct cursor cursor = cursor_over(load_options);
+    uint32_t attributes;
+
+    return cursor_u32(&cursor, &attributes) && !(attributes & ~LOAD_OPTION_ATTRIBUTES) && cursor_left(&cursor) >= 2;
+}
+
 static int add_initrd(struct hash_state *initrd, struct boot_prediction *prediction, struct error *error)
 {
     uint8_t digest[HASH_MAX_BYTES];
@@ -103,6 +115,9 @@ int kernel_stub_predict(const struct pe_image *image, struct span load_options, 
         return boot_prediction_give_up(prediction, 1u << PCR_KERNEL_STUB, error,
                                        "what the EFI stub of Linux %s measures is not known; known are %d.%d to %d.%d",
                                        version, MAJOR, FIRST_MINOR, MAJOR, LAST_MINOR);
+    if (looks_like_entry(load_options))
+        return boot_prediction_give_up(prediction, 1u << PCR_KERNEL_STUB, error,
+                                       "the load options for \"%s\" are no command line", image->path);
     if (load_options.size > 0) {
         r = read_command_line(load_options, prediction, error);
         r = r

@@ -80,6 +80,8 @@ static void test_kernel(void **unused)
     assert_given_up(&start, 1u << 9, "does not measure it");
     start.options = (struct span){ "n\0o\0i\0n\0i\0t\0r\0d\0\0", 18 };
     assert_given_up(&start, 1u << 9, "noinitrd");
+    start.options = (struct span){ "\1\0\0\0\2\0q\0", 8 }; /* Linux would look for a command line within */
+    assert_given_up(&start, 1u << 9, "are no command line");
     start.options.size = 0; /* a kernel with neither: its image alone */
     {
         cleanup(boot_prediction_free) struct boot_prediction prediction = predict(&start);
