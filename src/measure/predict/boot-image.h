@@ -2,13 +2,15 @@
  * What a program measures that firmware or systemd-boot starts: a Linux kernel with its EFI stub, or a unified kernel
  * image with systemd's stub. From the start of the image to the moment at which the volume is unlocked:
  *
- *   PCR 4   the image (its Authenticode hash); then, with Secure Boot off, the kernel inside of a unified image (with
- * it on the stub vouches for that kernel itself, and the firmware neither checks nor measures it) PCR 11  names and
- * contents of a unified image's sections, then the boot phases that the caller names PCR 12  load options that replace
- * a unified image's command line; credentials beside it PCR 13  system extensions beside it PCR 9   the kernel's own
- * stub: load options and the initrd
+ * - PCR 4: the image (its Authenticode hash); then, with Secure Boot off, the kernel in a unified image. With Secure
+ *   Boot on the stub vouches for that kernel itself, and the firmware neither checks nor measures it.
+ * - PCR 11: names and contents of a unified image's sections, then the boot phases that the caller names.
+ * - PCR 12: load options that replace a unified image's command line; credentials beside it.
+ * - PCR 13: system extensions beside it.
+ * - PCR 9: the kernel's own stub: load options and the initrd.
  *
- * Followed are stubs of systemd 252 and kernels 6.1 to 6.12 for x86; of others the PCRs that may differ are given up.
+ * Followed are stubs of systemd 252 and kernels 6.1 for x86, Debian 12's; of others the PCRs that may differ are given
+ * up.
  *
  * Every file is read once, front to back: what is hashed as the firmware does is what the SHA-256 of its boot_file is
  * about. Memory does not grow with the files.

@@ -4,7 +4,6 @@
 #include "base/cursor.h"
 #include "measure/predict/wide.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define PCR_KERNEL_STUB 9
@@ -14,10 +13,8 @@
 #define HEADER_VERSION 0x20e /* where the version's text is, counted from 0x200 */
 #define VERSION_BASE 0x200
 
-/* The stubs that are known to measure as this file says. */
-#define MAJOR 6
-#define FIRST_MINOR 1
-#define LAST_MINOR 12
+/* The kernels whose stubs were seen to measure as this file says. */
+#define KNOWN_VERSION "6.1"
 
 bool kernel_is_x86(const struct pe_image *image)
 {
@@ -52,10 +49,7 @@ static bool read_version(const struct pe_image *image, char ret[64])
 
 static bool version_is_known(const char *version)
 {
-    unsigned major, minor;
-
-    return sscanf(version, "%3u.%3u.", &major, &minor) == 2 && major == MAJOR && minor >= FIRST_MINOR &&
-           minor <= LAST_MINOR;
+    return strncmp(version, KNOWN_VERSION ".", strlen(KNOWN_VERSION) + 1) == 0;
 }
 
 /* Words that make the stub do something else than hand on and measure what it was given. */
@@ -82,6 +76,18 @@ static int read_command_line(struct span load_options, struct boot_prediction *p
     return r ?: wide_to_utf8(&wide, &prediction->command_line, error);
 }
 
+/* Linux takes load options that start like a whole boot entry (UEFI 2.10, 3.1.3: attributes first) for one, and its
+ * optional data for the command line. No text starts so. */
+#define LOAD_OPTION_ATTRIBUTES 0x1f0bu
+
+static bool looks_like_entry(struct span load_options)
+{
+    struct cursor cursor = cursor_over(load_options);
+    uint32_t attributes;
+
+    return cursor_u32(&cursor, &attributes) && !(attributes & ~LOAD_OPTION_ATTRIBUTES) && cursor_left(&cursor) >= 2;
+}
+
 static int add_initrd(struct hash_state *initrd, struct boot_prediction *prediction, struct error *error)
 {
     uint8_t digest[HASH_MAX_BYTES];
@@ -100,9 +106,12 @@ int kernel_stub_predict(const struct pe_image *image, struct span load_options, 
         return boot_prediction_give_up(prediction, 1u << PCR_KERNEL_STUB, error,
                                        "the kernel in \"%s\" does not tell its version", image->path);
     if (!version_is_known(version))
+        return boot_prediction_give_up(
+            prediction, 1u << PCR_KERNEL_STUB, error,
+            "what the EFI stub of Linux %s measures is not known; that of " KNOWN_VERSION " is", version);
+    if (looks_like_entry(load_options))
         return boot_prediction_give_up(prediction, 1u << PCR_KERNEL_STUB, error,
-                                       "what the EFI stub of Linux %s measures is not known; known are %d.%d to %d.%d",
-                                       version, MAJOR, FIRST_MINOR, MAJOR, LAST_MINOR);
+                                       "the load options for \"%s\" are no command line", image->path);
     if (load_options.size > 0) {
         r = read_command_line(load_options, prediction, error);
         r = r

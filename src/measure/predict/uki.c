@@ -115,7 +115,7 @@ static int prepare(struct uki *uki, struct stretches *stretches, struct error *e
     r = r ?: stretches_add_image(stretches, uki->image, uki->whole_state, error);
     r = r ?: stretches_add_image(stretches, &uki->kernel, uki->kernel_state, error);
     r = r ?: stretches_add(stretches, check, error);
-    for (size_t i = 0; !r && i < UKI_SECTION_COUNT; i++)
+    for (enum uki_section i = 0; !r && i < UKI_SECTION_COUNT; i++)
         r = prepare_section(uki, i, stretches, error);
     if (!r && initrd)
         r = stretches_add(
@@ -136,7 +136,7 @@ static int add_sections(struct uki *uki, struct error *error)
 {
     int r = 0;
 
-    for (size_t i = 0; !r && i < UKI_SECTION_COUNT; i++) {
+    for (enum uki_section i = 0; !r && i < UKI_SECTION_COUNT; i++) {
         const char *name = uki_section_name(i);
 
         if (!uki->states[i])

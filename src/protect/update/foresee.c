@@ -4,7 +4,6 @@
 #include "protect/approve.h"
 #include "protect/update/entries.h"
 #include "protect/update/file-rules.h"
-#include "protect/update/golden.h"
 #include "protect/update/known-files.h"
 #include "protect/update/predictable.h"
 
@@ -82,30 +81,6 @@ static int check_files(void *context, const struct extend_list *extends, struct 
 }
 
 /* ---- the machine ---- */
-
-/* The log of the good boot that is nearest to the running one, if there is one. */
-static int add_golden(const struct state *state, const struct pcr_values *running, struct update_machine *machine,
-                      struct error *error)
-{
-    struct golden_list list;
-    int nearest, r = golden_read(state, &list, error);
-
-    if (r)
-        return r;
-    nearest = golden_nearest(&list, running, state->approval.pcrs);
-    if (nearest < 0 || !list.items[nearest].has_log)
-        return 0;
-    r = golden_read_log(state, &list.items[nearest], &machine->golden, error);
-    return r ?: update_machine_use_golden(machine, error);
-}
-
-static int read_machine(const struct foresee_request *request, const struct state *state,
-                        const struct pcr_values *running, struct update_machine *ret, struct error *error)
-{
-    int r = update_machine_read(ret, state->approval.bank, request->reseal.report_path, error);
-
-    return r ?: add_golden(state, running, ret, error);
-}
 
 static int read_trust(const struct state *state, const struct update_machine *machine, struct update_trust *ret,
                       struct error *error)
@@ -197,6 +172,8 @@ static bool has_values(const struct approval *approval, const struct pcr_values 
     return false;
 }
 
+_Static_assert(PREDICT_LABEL_MAX == BRANCH_LABEL_MAX, "a prediction's label is a branch's");
+
 static int add_predicted(struct approval *draft, const struct predicted_boot *boot, const char *running_boot,
                          size_t *added, struct error *error)
 {
@@ -248,8 +225,8 @@ static void judge(struct foresee_result *result)
     error_remedy(error, "have the recovery key at hand for the next boot, and run bootseal reseal --current after it");
 }
 
-static int decide(const struct foresee_request *request, const struct state *state, const struct pcr_values *running,
-                  struct foresee_result *ret, struct error *error)
+static int decide(const struct foresee_request *request, const struct state *state, struct foresee_result *ret,
+                  struct error *error)
 {
     cleanup(known_files_free) struct known_files files = { 0 };
     struct update_trust trust;
@@ -263,7 +240,7 @@ static int decide(const struct foresee_request *request, const struct state *sta
     int r = known_files_read(state, &files, error);
 
     r = r ?: record_told(&files, request, error);
-    r = r ?: read_machine(request, state, running, &ret->machine, error);
+    r = r ?: update_machine_read(&ret->machine, state->approval.bank, request->reseal.report_path, error);
     r = r ?: read_trust(state, &ret->machine, &trust, error);
     r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
     r = r ?: record_found(&files, request, &ret->prediction, error);
@@ -280,7 +257,7 @@ static int run(const struct foresee_request *request, struct foresee_result *ret
     struct pcr_values running;
     int r = reseal_begin(&request->reseal, &state, &running, error);
 
-    r = r ?: decide(request, &state, &running, ret, error);
+    r = r ?: decide(request, &state, ret, error);
     r = r ?: draft_next(&state, &running, ret, &draft, error);
     if (r)
         return r;

@@ -22,17 +22,6 @@ static int read_log(struct update_machine *machine, struct error *error)
     return r;
 }
 
-int update_machine_use_golden(struct update_machine *machine, struct error *error)
-{
-    int r = component_list_read(&machine->golden, &machine->golden_components, error);
-
-    if (r)
-        return r;
-    machine->predict.golden = &machine->golden;
-    machine->predict.golden_components = &machine->golden_components;
-    return 0;
-}
-
 static int read_report(struct update_machine *machine, const char *path, struct error *error)
 {
     int r = file_exists(path) ? report_read_values(path, &machine->report, error) : 0;
@@ -88,8 +77,6 @@ void update_machine_free(struct update_machine *machine)
 {
     component_list_free(&machine->components);
     event_log_free(&machine->log);
-    component_list_free(&machine->golden_components);
-    event_log_free(&machine->golden);
     for (size_t i = 0; i < UPDATE_DISK_ORDERS; i++)
         free(machine->orders[i].items);
     boot_places_free(&machine->places);

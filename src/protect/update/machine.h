@@ -16,8 +16,6 @@ struct update_machine {
     struct predict_machine predict; /* points into what follows */
     struct event_log log;
     struct component_list components;
-    struct event_log golden; /* of an earlier good boot */
-    struct component_list golden_components;
     struct report report;
     struct boot_places places;
     struct boot_places orders[UPDATE_DISK_ORDERS]; /* copies that borrow from `places` */
@@ -31,8 +29,6 @@ struct update_machine {
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
                         struct error *error);
 
-/* Takes machine->golden, which the caller has read, into account. */
-int update_machine_use_golden(struct update_machine *machine, struct error *error);
 /* By which way this boot came, as far as its log says. */
 enum boot_chain update_machine_chain(const struct update_machine *machine);
 

@@ -14,7 +14,7 @@ void scratch_write(const char *folder, const char *path, const void *bytes, size
 void scratch_write_text(const char *folder, const char *path, const char *text);
 
 /* A PE image of a kind that firmware starts, section after section. */
-#define MADE_MAX (1024 * 1024)
+#define MADE_MAX (64 * 1024)
 struct made_image {
     uint8_t bytes[MADE_MAX];
     size_t size;

@@ -553,6 +553,8 @@ static void test_hostile(void **unused)
         menu = read_menu(&machine);
         for (size_t i = 0; i < menu.count; i++) {
             cleanup(boot_prediction_free) struct boot_prediction prediction = predict(&machine, &menu.entries[i]);
+
+            assert_int_equal(prediction.unknown & ~BOOT_ALL_PCRS, 0);
         }
     }
     memset(text, 'x', sizeof text);
