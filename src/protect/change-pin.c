@@ -39,7 +39,15 @@ static int no_such_protector(const struct change_pin_volume *volume, const char 
     return error_remedy(error, "run: bootseal enroll %s", path);
 }
 
-/* The only one with a PIN that has this ID, or any; NULL when there is none. */
+static size_t count_operators(const struct change_pin_volume *volume)
+{
+    struct operator_list list = { 0 };
+
+    operators_add(&list, &volume->protectors);
+    return list.count;
+}
+
+/* The only one with a PIN that has this ID; without one, any, where each operator has one. */
 static int find_protector(const struct change_pin_volume *volume, const char *wanted, const struct protector **ret,
                           struct error *error)
 {
@@ -55,11 +63,12 @@ static int find_protector(const struct change_pin_volume *volume, const char *wa
     }
     if (!found)
         return no_such_protector(volume, wanted, error);
-    if (found == 1 || !wanted)
+    if (wanted ? found == 1 : found == count_operators(volume))
         return 0;
-    error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN whose IDs begin with %s",
-              volume_path(volume->volume), found, wanted);
-    return error_remedy(error, "give more of the ID; bootseal status lists them");
+    error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN%s%s", volume_path(volume->volume), found,
+              wanted ? " whose IDs begin with " : ", and several of one operator", wanted ? wanted : "");
+    return error_remedy(error, "name the volume and, with --protector, the one that is meant; bootseal status "
+                               "lists them");
 }
 
 static int add_volume(struct change_pin *change, const struct pinned_volume *pin, const char *device,
@@ -136,11 +145,8 @@ static void list_operators(struct change_pin *change)
     if (change->request.protector || change->request.operator_number)
         return;
     for (size_t i = 0; i < change->count; i++) {
-        struct operator_list own = { 0 };
-
-        operators_add(&own, &change->volumes[i].protectors);
         operators_add(&change->operators, &change->volumes[i].protectors);
-        several |= own.count > 1;
+        several |= count_operators(&change->volumes[i]) > 1;
     }
     if (!several)
         change->operators.count = 0;
