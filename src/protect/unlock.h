@@ -28,7 +28,7 @@ int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, 
  * tried. ERROR_NO_PROTECTOR: there is none. */
 int unlock_choose(struct unlock *unlock, unsigned operator_number, struct error *error);
 
-/* The same without the TPM: the volume's header, compared with the pin, for unlock_try_recovery(). */
+/* As unlock_begin(), but without the TPM: the volume's header, compared with the pin, for unlock_try_recovery(). */
 int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const char *device, struct error *error);
 
 /* One try; `pin` is NULL for a protector without one. The opener (payload.h) is proven to open the volume. */
