@@ -102,6 +102,11 @@ static bool answer_is(const struct secret *answer, const char *word)
            strncasecmp((const char *)answer->bytes, word, answer->size) == 0;
 }
 
+int ask_visible(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error)
+{
+    return way->askpass ? ask_once(way, prompt, "", ret, error) : ask_text(way, prompt, ret, error);
+}
+
 int ask_text(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error)
 {
     char text[PROMPT_TEXT];

@@ -48,7 +48,10 @@ int ask_new_secret(const struct ask_way *way, const char *prompt, struct secret 
  */
 int ask_recovery_key(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
 
-/* Asks on the terminal (never by askpass) for a line that is no secret, with echo. Errors as ask_secret(). */
+/* Asks for a line that is no secret, as ask_secret(): with echo on a terminal; askpass shows it as it can. */
+int ask_visible(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
+
+/* The same on the terminal alone, never by askpass. */
 int ask_text(const struct ask_way *way, const char *prompt, struct secret *ret, struct error *error);
 
 /* Whether a question can be asked: there is a terminal, or askpass. */
@@ -69,8 +72,8 @@ struct ask_wait {
 };
 
 /*
- * Counts down on the terminal, in place. *ret_over is true when the time has passed or is_over() says so, false when the
- * person has pressed Enter and does not wait. No terminal: ERROR_USAGE.
+ * Counts down on the terminal, in place. *ret_over is true when the time has passed or is_over() says so, false when
+ * the person has pressed Enter and does not wait. No terminal: ERROR_USAGE.
  */
 int ask_wait(const struct ask_way *way, const struct ask_wait *wait, bool *ret_over, struct error *error);
 

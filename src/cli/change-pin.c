@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/operator-choice.h"
 #include "cli/protector-words.h"
 #include "cli/secrets.h"
 
@@ -12,7 +13,8 @@
 #define MACHINE_POLICY "/etc/bootseal/policy.json"
 
 static const struct option_row options[] = {
-    { "protector", "ID", "this one, when the volume has several with a PIN (its first characters are enough)" },
+    { "operator", "N", "the PIN of this operator, where volumes have several" },
+    { "protector", "ID", "the PIN of this protector (the first characters of its ID are enough)" },
     { "pin-file", "FILE|-", "the old PIN; one try" },
     { "new-pin-file", "FILE|-", "the new PIN" },
     { "forgotten", NULL, "the old PIN is forgotten: ask for a passphrase or recovery key of the volume instead" },
@@ -44,6 +46,8 @@ static int check_options(const struct call *call, struct error *error)
         return error_set(error, ERROR_USAGE, "a passphrase opens one volume: name its DEVICE");
     if (call_option(call, "protector") && !call_argument(call, 0))
         return error_set(error, ERROR_USAGE, "--protector means one volume: name its DEVICE");
+    if (call_option(call, "protector") && call_option(call, "operator"))
+        return error_set(error, ERROR_USAGE, "--protector and --operator exclude each other");
     return 0;
 }
 
@@ -56,6 +60,15 @@ static int read_policy(const struct call *call, struct policy_document *ret, str
     if (!name && !file_exists(MACHINE_POLICY))
         return 0;
     return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+}
+
+/* Where volumes have several PINs and no option has said which. */
+static int choose_operator(struct change_pin *change, struct error *error)
+{
+    unsigned number = 0;
+    int r = change->operators.count ? operator_ask(&change->operators, 0, &number, NULL, error) : 0;
+
+    return r || !number ? r : change_pin_choose(change, number, error);
 }
 
 static int read_old_pin(const struct call *call, struct secret *ret, struct error *error)
@@ -117,6 +130,8 @@ static int volume_to_json(const struct change_pin_volume *volume, struct json_ob
     if (!r)
         r = json_add(object, "protector", json_object_new_string(volume->sealing.protector.id), error);
     if (!r)
+        r = protector_add_operator(object, &volume->sealing.protector, error);
+    if (!r)
         r = protector_add_keyslot(object, &volume->sealing.protector, error);
     return r;
 }
@@ -159,6 +174,8 @@ static int run(struct call *call, struct error *error)
     int r = check_options(call, error);
 
     if (!r)
+        r = operator_from_call(call, &request.operator_number, error);
+    if (!r)
         r = read_policy(call, &document, error);
     if (!r)
         r = call_open_tpm(call, &tpm, error);
@@ -167,6 +184,8 @@ static int run(struct call *call, struct error *error)
         request.kdf = document.kdf;
         r = change_pin_begin(&change, &request, error);
     }
+    if (!r)
+        r = choose_operator(&change, error);
     if (!r)
         r = request.forgotten ? try_passphrase(call, &change, error) : try_pins(call, &change, &old, error);
     if (!r)

@@ -31,7 +31,8 @@ int enroll_boot_prepare(const struct call *call, struct enroll *enroll, struct e
 {
     bool rebuild;
 
-    *ret = (struct enroll_boot){ .concerned = pins_concern_this_boot(call_state_folder(call), &enroll->pin) };
+    *ret = (struct enroll_boot){ .concerned = enroll->pins_changed &&
+                                              pins_concern_this_boot(call_state_folder(call), &enroll->pin) };
     rebuild = ret->concerned && !call_flag(call, "no-initramfs") && initramfs_is_there();
     if (!rebuild)
         return 0;

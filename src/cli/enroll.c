@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/enroll-boot.h"
+#include "cli/operator-choice.h"
 #include "cli/protector-words.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
@@ -21,7 +22,8 @@ static const struct option_row options[] = {
     { "pcrs", "LIST", "PCRs instead of the policy's, as 4,7,9; the cap PCR joins them" },
     { "bank", "NAME", "PCR bank instead of the policy's: sha256, sha384, sha512" },
     { "name", "NAME", "name under /dev/mapper at boot (default: the active one, crypttab's, or luks-UUID)" },
-    { "label", "TEXT", "words for people, kept in the header" },
+    { "label", "TEXT", "words for people, kept in the header; with several PINs the prompt shows them" },
+    { "operator", "N", "whose PIN it is, 1 to 99 (default: a free number, or that of the same PIN on another volume)" },
     { "pin-file", "FILE|-", "the new PIN" },
     { "unlock-key-file", "FILE|-", "an existing passphrase or key of the volume" },
     { "no-pin", NULL, "no PIN: whoever switches the machine on has the data" },
@@ -118,11 +120,12 @@ static int finish(const struct call *call, struct enroll *enroll, struct error *
 static void print_text(const struct enroll *enroll)
 {
     const struct protector *protector = &enroll->protector;
-    char place[PROTECTOR_PLACE_TEXT];
+    char place[PROTECTOR_PLACE_TEXT], whose[PROTECTOR_OPERATOR_TEXT];
 
     protector_place(protector, place);
-    printf("protector %s (%s, %s) of %s\n", protector->id, protector_kind_name(protector->kind), place,
-           volume_path(enroll->volume));
+    protector_operator(protector, whose);
+    printf("protector %s (%s, %s%s%s) of %s\n", protector->id, protector_kind_name(protector->kind), place,
+           whose[0] ? ", " : "", whose, volume_path(enroll->volume));
 }
 
 static int new_result(const struct enroll *enroll, struct json_object **ret, struct error *error)
@@ -133,6 +136,7 @@ static int new_result(const struct enroll *enroll, struct json_object **ret, str
 
     r = r ?: json_add(result, "protector", json_object_new_string(protector->id), error);
     r = r ?: json_add(result, "kind", json_object_new_string(protector_kind_name(protector->kind)), error);
+    r = r ?: protector_add_operator(result, protector, error);
     r = r ?: json_add(result, "payload", json_object_new_string(protector_payload_name(protector->payload)), error);
     r = r ?: protector_add_keyslot(result, protector, error);
     r = r ?: json_add(result, "volume", json_object_new_string(enroll->pin.uuid), error);
@@ -257,6 +261,7 @@ static int run(struct call *call, struct error *error)
     int r = read_policy(call, &request.document, error);
 
     r = r ?: read_payload(call, &request.payload, error);
+    r = r ?: operator_from_call(call, &request.operator_number, error);
     r = r ?: check_stdin_once(call, error);
     r = r ?: check_recovery_options(call, error);
     r = r ?: call_open_tpm(call, &tpm, error);

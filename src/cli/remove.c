@@ -3,12 +3,14 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/operator-choice.h"
 #include "cli/verb.h"
 
 #include <string.h>
 
 static const struct option_row options[] = {
     { "protector", "ID", "this protector alone (the first characters of its ID are enough); default: all" },
+    { "operator", "N", "the protector with this operator's PIN alone" },
     { "force-last", NULL, "remove the last way into the volume too: its data is lost; asks for the volume's name" },
     { "confirm", "NAME", "that name, with --force-last where nobody can be asked" },
     { 0 },
@@ -79,8 +81,13 @@ static int run(struct call *call, struct error *error)
         .context = call,
     };
     struct remove_result result;
-    int r = call_open_tpm(call, &tpm, error);
+    int r = operator_from_call(call, &request.operator_number, error);
 
+    if (!r && request.operator_number && request.protector)
+        r = error_set(error, ERROR_USAGE, "--protector and --operator exclude each other");
+    if (r)
+        return error_prefix(error, "remove \"%s\"", request.device);
+    r = call_open_tpm(call, &tpm, error);
     request.tpm = tpm;
     if (!r)
         r = remove_protectors(&request, &result, error);

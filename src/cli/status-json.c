@@ -66,8 +66,7 @@ static int add_protector(struct json_object *list, const struct protector *prote
         r = add_text(object, "id", protector->id, error);
     if (!r)
         r = add_text(object, "kind", protector_kind_name(protector->kind), error);
-    if (!r)
-        r = add_text(object, "payload", protector_payload_name(protector->payload), error);
+    r = r ?: protector_add_operator(object, protector, error);
     if (!r)
         r = add_text(object, "label", protector->label, error);
     if (!r)
@@ -133,6 +132,10 @@ static int add_this_boot(struct json_object *object, const struct report_opening
     r = json_add(object, "this_boot", words, error);
     r = r ?: add_bool(words, "opened", boot->opened, error);
     r = r ?: add_text_or_null(words, "by", boot->by, error);
+    if (!r && boot->operator_number)
+        r = add_number(words, "operator", boot->operator_number, error);
+    else if (!r)
+        r = add_null(words, "operator", error);
     r = r ?: add_text_or_null(words, "reason", boot->reason, error);
     return r ?: add_number(words, "wrong_pins", boot->wrong_pins, error);
 }
@@ -149,6 +152,22 @@ static int add_next_unlock(struct json_object *object, const struct status_volum
     return r ?: add_error(next, "reason", &volume->next_reason, error);
 }
 
+/* What to think about, though it works: a word for programs, and a sentence. */
+static int add_warnings(struct json_object *object, const struct status_volume *volume, struct error *error)
+{
+    struct json_object *list = json_object_new_array(), *warning;
+    int r = json_add(object, "warnings", list, error);
+
+    if (r || !status_has_bypassed_pin(volume))
+        return r;
+    warning = json_object_new_object();
+    r = json_append(list, warning, error);
+    r = r ?: add_text(warning, "kind", "pin-bypassed", error);
+    return r
+               ?: add_text(warning, "text", "a protector without a PIN opens the volume: the PINs protect nothing",
+                           error);
+}
+
 static int add_volume(struct json_object *list, const struct status_volume *volume, struct error *error)
 {
     struct json_object *object = json_object_new_object();
@@ -160,6 +179,7 @@ static int add_volume(struct json_object *list, const struct status_volume *volu
     r = r ?: add_text(object, "state", status_state_name(volume->state), error);
     r = r ?: add_bool(object, "protected", status_is_protected(volume->state), error);
     r = r ?: add_protectors(object, volume, error);
+    r = r ?: add_warnings(object, volume, error);
     r = r ?: add_recovery_keys(object, volume, error);
     r = r ?: add_keyslots(object, "other_keyslots", volume->other_keyslots, error);
     r = r ?: add_keyslots(object, "orphan_keyslots", volume->orphan_keyslots, error);

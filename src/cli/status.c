@@ -44,14 +44,19 @@ static void print_protectors(const struct status_volume *volume)
 {
     for (size_t i = 0; i < volume->protectors.count; i++) {
         const struct protector *protector = &volume->protectors.items[i];
-        char place[PROTECTOR_PLACE_TEXT];
+        char place[PROTECTOR_PLACE_TEXT], whose[PROTECTOR_OPERATOR_TEXT];
 
         protector_place(protector, place);
-        printf("  protector      %s  %-8s  %s  %s%s%s\n", protector->id, protector_kind_name(protector->kind), place,
-               protector->created, protector->label[0] ? "  " : "", protector->label);
+        protector_operator(protector, whose);
+        printf("  protector      %s  %-8s  %s%s%s  %s%s%s\n", protector->id, protector_kind_name(protector->kind),
+               whose, whose[0] ? "  " : "", place, protector->created, protector->label[0] ? "  " : "",
+               protector->label);
         if (protector->kind == PROTECTOR_TPM2) {
             printf("  %-14s ", "");
-            print_painted(PAINT_WARNING, "no PIN: whoever switches the machine on has the data");
+            print_painted(PAINT_WARNING, status_has_bypassed_pin(volume)
+                                             ? "no PIN: whoever switches the machine on has the data, and the PINs "
+                                               "protect nothing"
+                                             : "no PIN: whoever switches the machine on has the data");
             putchar('\n');
         }
     }
@@ -73,10 +78,14 @@ static void print_recovery_keys(const struct status_volume *volume)
 
 static void print_this_boot(const struct status_volume *volume)
 {
+    char whose[32] = "";
+
     if (!volume->boot.known)
         return;
+    if (volume->boot.operator_number)
+        snprintf(whose, sizeof(whose), " of operator %u", volume->boot.operator_number);
     if (volume->boot.opened)
-        printf("  this boot      opened by %s\n", volume->boot.by);
+        printf("  this boot      opened by %s%s\n", volume->boot.by, whose);
     else
         printf("  this boot      not opened by bootseal: %s\n", volume->boot.reason);
     if (volume->boot.wrong_pins)

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/recovery-key-text.h"
 #include "cli/lockout-wait.h"
+#include "cli/operator-choice.h"
+#include "cli/protector-words.h"
 #include "cli/secrets.h"
 
 #include <string.h>
@@ -13,6 +15,7 @@
 
 static const struct option_row options[] = {
     { "test", NULL, "prove that it would open, and activate nothing" },
+    { "operator", "N", "whose PIN it is, where the volume has several" },
     { "pin-file", "FILE|-", "the PIN, or a recovery key; one try" },
     { 0 },
 };
@@ -25,15 +28,32 @@ static int try_once(struct unlock *unlock, const struct secret *typed, struct se
                                         : unlock_try(unlock, typed, ret, error);
 }
 
-static int try_pins(const struct call *call, struct unlock *unlock, struct secret *ret, struct error *error)
+/* Of several operators, if there are. A wrong PIN may have been the right one of another. */
+static int choose_operator(struct unlock *unlock, const struct operator_list *operators, unsigned *number,
+                           struct secret *ret_key, struct error *error)
 {
-    unsigned tries = unlock->state.pins.tries, keys = RECOVERY_TRIES;
+    unsigned chosen = 0;
+    int r = operators->count > 1 ? operator_ask(operators, *number, &chosen, ret_key, error) : 0;
+
+    if (r || !chosen)
+        return r;
+    *number = chosen;
+    return unlock_choose(unlock, chosen, error);
+}
+
+static int try_pins(const struct call *call, struct unlock *unlock, const struct operator_list *operators,
+                    struct secret *ret, struct error *error)
+{
+    unsigned tries = unlock->state.pins.tries, keys = RECOVERY_TRIES, number = 0;
 
     while (true) {
         cleanup(secret_free) struct secret typed = { 0 };
-        int r = pin_from_call(call, "pin-file", &typed, error);
-        bool is_key = !r && recovery_key_has_form(&typed);
+        int r = choose_operator(unlock, operators, &number, &typed, error);
+        bool is_key;
 
+        if (!r && typed.size == 0)
+            r = pin_from_call(call, "pin-file", &typed, error);
+        is_key = !r && recovery_key_has_form(&typed);
         r = r ?: try_once(unlock, &typed, ret, error);
         if (r != ERROR_WRONG_PIN || --*(is_key ? &keys : &tries) == 0)
             return r;
@@ -62,16 +82,25 @@ static int begin(struct call *call, struct tpm **tpm, struct unlock *unlock, str
 static int try_tpm(struct call *call, struct tpm **tpm, struct unlock *unlock, const struct secret *given,
                    struct secret *ret, struct error *error)
 {
+    struct operator_list operators = { 0 };
+    unsigned number;
     int r = begin(call, tpm, unlock, error);
 
+    r = r ?: operator_from_call(call, &number, error);
+    if (!r && number)
+        r = unlock_choose(unlock, number, error);
     if (r)
         return r;
     if (unlock->by_authority)
         log_verbose("this boot is capped: unsealing with the authority");
     if (!target_has_pin(&unlock->target))
         return unlock_try(unlock, NULL, ret, error);
-    return secret_is_given(call, "pin-file") ? unlock_try(unlock, given, ret, error)
-                                             : try_pins(call, unlock, ret, error);
+    if (!number)
+        target_operators(&unlock->target, &operators);
+    if (!secret_is_given(call, "pin-file"))
+        return try_pins(call, unlock, &operators, ret, error);
+    r = choose_operator(unlock, &operators, &number, NULL, error);
+    return r ?: unlock_try(unlock, given, ret, error);
 }
 
 /* ---- by a recovery key alone: the TPM is not asked ---- */
@@ -177,6 +206,10 @@ static int print_result(const struct call *call, const struct unlock *unlock, co
     r = result ? 0 : error_no_memory(error);
     r = r ?: json_add(result, "volume", json_object_new_string(unlock->pin.uuid), error);
     r = r ?: add_text_or_null(result, "protector", by_key ? NULL : unlock->target.protector->id, error);
+    if (!r && by_key)
+        r = add_text_or_null(result, "operator", NULL, error);
+    else if (!r)
+        r = protector_add_operator(result, unlock->target.protector, error);
     r = r ?: add_text_or_null(result, "recovery_id", by_key ? unlock->recovery.id : NULL, error);
     r = r ?: json_add(result, "by", json_object_new_string(opened_by(unlock)), error);
     r = r ?: json_add(result, "activated", json_object_new_boolean(!test), error);
@@ -189,8 +222,11 @@ static int open_volume(struct call *call, struct tpm **tpm, struct unlock *unloc
                        struct error *error)
 {
     cleanup(secret_free) struct secret given = { 0 };
-    int r = secret_is_given(call, "pin-file") ? pin_from_call(call, "pin-file", &given, error) : 0;
+    unsigned ignored; /* what is wrong with an option is told before anything is done */
+    int r = operator_from_call(call, &ignored, error);
 
+    if (!r && secret_is_given(call, "pin-file"))
+        r = pin_from_call(call, "pin-file", &given, error);
     if (r)
         return r;
     if (recovery_key_has_form(&given))

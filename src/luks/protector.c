@@ -21,6 +21,12 @@ const char *protector_payload_name(enum protector_payload payload)
     return (unsigned)payload < array_size(payload_names) ? payload_names[payload] : "unknown";
 }
 
+bool kdf_parameters_equal(const struct kdf_parameters *a, const struct kdf_parameters *b)
+{
+    return a->memory_kib == b->memory_kib && a->iterations == b->iterations && a->lanes == b->lanes &&
+           memcmp(a->salt, b->salt, sizeof(a->salt)) == 0;
+}
+
 bool protector_payload_from_name(const char *name, enum protector_payload *ret)
 {
     for (size_t i = 0; i < array_size(payload_names); i++)
@@ -128,6 +134,24 @@ static int read_kdf(const struct json_view *view, struct kdf_parameters *ret, st
     return r;
 }
 
+static int read_operator(const struct json_view *view, unsigned *ret, struct error *error)
+{
+    uint32_t number = 1;
+    int r = json_has(view, "operator") ? read_number(view, "operator", 1, PROTECTOR_OPERATOR_MAX, &number, error) : 0;
+
+    *ret = number;
+    return r;
+}
+
+static int read_pin(const struct json_view *view, struct protector *ret, struct error *error)
+{
+    if (ret->kind == PROTECTOR_TPM2_PIN)
+        return read_kdf(view, &ret->kdf, error) ?: read_operator(view, &ret->operator_number, error);
+    if (json_has(view, "kdf"))
+        return json_fault(view, "kdf", error, "there is no PIN to derive from");
+    return json_has(view, "operator") ? json_fault(view, "operator", error, "there is no PIN to be somebody's") : 0;
+}
+
 int protector_from_json(const struct json_view *view, int number, struct protector *ret, struct error *error)
 {
     static const char *const types[] = { TOKEN_TYPE_PROTECTOR, TOKEN_TYPE_PENDING };
@@ -147,10 +171,7 @@ int protector_from_json(const struct json_view *view, int number, struct protect
     protector.payload = (enum protector_payload)payload;
     if (!r && protector.payload == PAYLOAD_VOLUME_KEY && protector.keyslot >= 0)
         r = json_fault(view, "keyslots", error, "must be empty: the volume key needs none");
-    if (!r && protector.kind == PROTECTOR_TPM2_PIN)
-        r = read_kdf(view, &protector.kdf, error);
-    else if (!r && json_has(view, "kdf"))
-        r = json_fault(view, "kdf", error, "there is no PIN to derive from");
+    r = r ?: read_pin(view, &protector, error);
     if (!r)
         *ret = protector;
     return r;
@@ -203,6 +224,15 @@ static int write_kdf(struct json_object *token, const struct protector *protecto
     return r ?: json_add(kdf, "salt", json_new_base64(parameters->salt, sizeof(parameters->salt)), error);
 }
 
+/* Number 1 is not written: tokens with one PIN stay what they were before there were operators. */
+static int write_operator(struct json_object *token, const struct protector *protector, struct error *error)
+{
+    if (protector->kind == PROTECTOR_TPM2_PIN && protector->operator_number > 1)
+        return json_add(token, "operator", json_object_new_int((int)protector->operator_number), error);
+    json_object_object_del(token, "operator");
+    return 0;
+}
+
 static int write_text(struct json_object *token, const struct protector *protector, struct error *error)
 {
     int r = json_add(token, "id", json_object_new_string(protector->id), error);
@@ -222,6 +252,7 @@ int protector_to_json(const struct protector *protector, const char *type, struc
     r = r ?: write_text(token, protector, error);
     r = r ?: write_tpm(token, protector, error);
     r = r ?: write_kdf(token, protector, error);
+    r = r ?: write_operator(token, protector, error);
     if (!r)
         *ret = take_ptr(token);
     return r;

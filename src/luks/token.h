@@ -3,13 +3,15 @@
  * (the caller passes the object it was read from); an unknown "version" is refused with ERROR_METADATA.
  *
  *   { "type": "bootseal", "keyslots": ["1"], "version": 1, "id": "UUID", "kind": "tpm2-pin" | "tpm2", "label": "…",
+ *     "operator": 2,
  *     "payload": "keyslot" | "volume-key", "created": "2026-11-21T20:00:00Z",
  *     "tpm": { "srk": "Name in hex", "approval": "Name in hex", "private": "base64", "public": "base64" },
  *     "kdf": { "type": "argon2id", "memory_kib": 65536, "iterations": 4, "lanes": 2, "salt": "base64" } }
  *
- * "kdf" is there with a PIN only. "bootseal-pending" has the same fields with "type": "bootseal-pending"; its keyslots
- * list is empty until the keyslot exists. "bootseal-approval" is src/policy's, with "type", "keyslots": [] and
- * "version".
+ * "kdf" is there with a PIN only. So is "operator", the number of the person whose PIN it is, 1 to
+ * PROTECTOR_OPERATOR_MAX, which a volume has once; without the key it is 1, and 1 is not written. "bootseal-pending"
+ * has the same fields with "type": "bootseal-pending"; its keyslots list is empty until the keyslot exists.
+ * "bootseal-approval" is src/policy's, with "type", "keyslots": [] and "version".
  */
 #pragma once
 
@@ -24,6 +26,7 @@
 #define TOKEN_TIME_TEXT 21 /* RFC 3339, UTC: "2026-11-21T20:00:00Z" */
 
 #define PROTECTOR_LABEL_MAX 63
+#define PROTECTOR_OPERATOR_MAX 99
 #define KDF_SALT_BYTES 32
 #define KDF_MAX_MEMORY_KIB (4u * 1024 * 1024) /* LUKS2's own limit for Argon2 */
 #define KDF_MAX_ITERATIONS 1000u
@@ -48,6 +51,7 @@ struct protector {
     int keyslot; /* -1: none yet */
     enum protector_kind kind;
     enum protector_payload payload;
+    unsigned operator_number; /* whose PIN; 0 without a PIN */
     char id[VOLUME_UUID_TEXT];
     char label[PROTECTOR_LABEL_MAX + 1];
     char created[TOKEN_TIME_TEXT];
@@ -77,6 +81,9 @@ int token_new(const char *type, int keyslot, struct json_object **ret, struct er
 
 /* The time of now, as tokens have it. */
 int token_time_now(char ret[TOKEN_TIME_TEXT], struct error *error);
+
+/* Whether a PIN gives the same keys by both: the same salt and cost. */
+bool kdf_parameters_equal(const struct kdf_parameters *a, const struct kdf_parameters *b);
 
 /* The words of a kind: "tpm2-pin", "tpm2"; and of a payload: "keyslot", "volume-key". */
 const char *protector_kind_name(enum protector_kind kind);

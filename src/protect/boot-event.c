@@ -146,6 +146,10 @@ static int add_volume(struct boot_event *event, const struct boot_volume *volume
         r = add(event, error, "BOOTSEAL_UUID=%s", volume->uuid);
     if (!r && volume->opened)
         r = add(event, error, "BOOTSEAL_BY=%s", volume->by);
+    if (!r && volume->opened && volume->protector[0])
+        r = add(event, error, "BOOTSEAL_PROTECTOR=%s", volume->protector);
+    if (!r && volume->opened && volume->operator_number)
+        r = add(event, error, "BOOTSEAL_OPERATOR=%u", volume->operator_number);
     if (!r && volume->recovery_id[0])
         r = add(event, error, "BOOTSEAL_RECOVERY_ID=%s", volume->recovery_id);
     if (!r)

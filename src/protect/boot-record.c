@@ -17,11 +17,15 @@ static int read_text(const struct json_view *view, const char *key, char *ret, s
     return r;
 }
 
-/* The number under a key; 0 when it is missing, the largest when it is too large. */
+/* The number under a key; 0 when it is missing or null, the largest when it is too large. */
 static int read_count(const struct json_view *view, const char *key, unsigned *ret, struct error *error)
 {
+    struct json_object *value = NULL;
     int64_t number = 0;
-    int r = json_has(view, key) ? json_get_integer(view, key, 0, INT64_MAX, &number, error) : 0;
+    int r = 0;
+
+    if (json_object_object_get_ex(view->object, key, &value) && value)
+        r = json_get_integer(view, key, 0, INT64_MAX, &number, error);
 
     *ret = number > UINT32_MAX ? UINT32_MAX : (unsigned)number;
     return r;
@@ -38,6 +42,10 @@ static int read_volume(const struct json_view *view, struct boot_volume *ret, st
         r = json_get_bool(view, "opened", &ret->opened, error);
     if (!r)
         r = read_text(view, "by", ret->by, sizeof(ret->by), error);
+    if (!r)
+        r = read_text(view, "protector", ret->protector, sizeof(ret->protector), error);
+    if (!r)
+        r = read_count(view, "operator", &ret->operator_number, error);
     if (!r)
         r = read_text(view, "recovery_id", ret->recovery_id, sizeof(ret->recovery_id), error);
     if (!r && json_has(view, "status"))

@@ -14,7 +14,9 @@ struct boot_volume {
     char name[PINS_NAME_MAX + 1];
     char uuid[VOLUME_UUID_TEXT];
     bool opened;
-    char by[BOOT_BY_TEXT]; /* "tpm2-pin", "tpm2", "recovery"; empty when it was not opened */
+    char by[BOOT_BY_TEXT];            /* "tpm2-pin", "tpm2", "recovery"; empty when it was not opened */
+    char protector[VOLUME_UUID_TEXT]; /* the ID of the one that opened it; empty: none, or not told */
+    unsigned operator_number;         /* whose PIN it was; 0: nobody's, or not told */
     char recovery_id[BOOT_RECOVERY_ID_TEXT];
     enum error_kind status; /* why the TPM did not open it */
     char reason[REPORT_REASON_MAX + 1];

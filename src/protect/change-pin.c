@@ -5,6 +5,7 @@
 #include "protect/keys.h"
 #include "protect/leftover.h"
 #include "protect/payload.h"
+#include "protect/pin-search.h"
 #include "protect/provision/provision.h"
 #include "protect/recover.h"
 
@@ -18,6 +19,7 @@ static void volume_free(struct change_pin_volume *volume)
 {
     sealing_free(&volume->sealing);
     secret_free(&volume->key);
+    protector_list_free(&volume->protectors);
     volume_close(&volume->volume);
 }
 
@@ -37,42 +39,54 @@ static int no_such_protector(const struct change_pin_volume *volume, const char 
     return error_remedy(error, "run: bootseal enroll %s", path);
 }
 
-static int choose_protector(struct change_pin_volume *volume, const char *wanted, struct error *error)
+static size_t count_operators(const struct change_pin_volume *volume)
 {
-    cleanup(protector_list_free) struct protector_list list = { 0 };
-    size_t found = 0;
-    int r = protector_list_read(volume->volume, TOKEN_TYPE_PROTECTOR, &list, error);
+    struct operator_list list = { 0 };
 
-    for (size_t i = 0; !r && i < list.count; i++) {
-        const struct protector *protector = &list.items[i];
+    operators_add(&list, &volume->protectors);
+    return list.count;
+}
+
+/* The only one with a PIN that has this ID; without one, any, where each operator has one. */
+static int find_protector(const struct change_pin_volume *volume, const char *wanted, const struct protector **ret,
+                          struct error *error)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < volume->protectors.count; i++) {
+        const struct protector *protector = &volume->protectors.items[i];
 
         if (protector->kind != PROTECTOR_TPM2_PIN || (wanted && strncmp(protector->id, wanted, strlen(wanted)) != 0))
             continue;
-        volume->old = *protector;
+        *ret = protector;
         found++;
     }
-    if (!r && !found)
+    if (!found)
         return no_such_protector(volume, wanted, error);
-    if (!r && found > 1) {
-        error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN%s%s", volume_path(volume->volume), found,
-                  wanted ? " whose IDs begin with " : "", wanted ? wanted : "");
-        return error_remedy(error, "name the volume and, with --protector, the one that is meant; bootseal status "
-                                   "lists them");
-    }
-    return r;
+    if (wanted ? found == 1 : found == count_operators(volume))
+        return 0;
+    error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN%s%s", volume_path(volume->volume), found,
+              wanted ? " whose IDs begin with " : ", and several of one operator", wanted ? wanted : "");
+    return error_remedy(error, "name the volume and, with --protector, the one that is meant; bootseal status "
+                               "lists them");
 }
 
 static int add_volume(struct change_pin *change, const struct pinned_volume *pin, const char *device,
                       struct error *error)
 {
     struct change_pin_volume *volume = &change->volumes[change->count++];
+    const struct protector *found = NULL;
     int r;
 
     volume->pin = pin;
     volume->keep = -1;
     r = volume_open(&volume->volume, device, error);
     r = r ?: pins_check_volume(pin, volume->volume, error);
-    return r ?: choose_protector(volume, change->request.protector, error);
+    r = r ?: protector_list_read(volume->volume, TOKEN_TYPE_PROTECTOR, &volume->protectors, error);
+    r = r ?: find_protector(volume, change->request.protector, &found, error);
+    if (!r)
+        volume->old = *found;
+    return r;
 }
 
 static int find_one(struct change_pin *change, struct error *error)
@@ -119,6 +133,82 @@ static int find_volumes(struct change_pin *change, struct error *error)
     if (!change->state.has_pins)
         return nothing_enrolled(&change->state, error);
     return change->request.device ? find_one(change, error) : find_all(change, error);
+}
+
+/* ---- whose PIN ---- */
+
+/* Whose it may be, if that is not said yet. */
+static void list_operators(struct change_pin *change)
+{
+    bool several = false;
+
+    if (change->request.protector || change->request.operator_number)
+        return;
+    for (size_t i = 0; i < change->count; i++) {
+        operators_add(&change->operators, &change->volumes[i].protectors);
+        several |= count_operators(&change->volumes[i]) > 1;
+    }
+    if (!several)
+        change->operators.count = 0;
+}
+
+static bool choose_by(struct change_pin_volume *volume, unsigned operator_number, const struct kdf_parameters *kdf)
+{
+    for (size_t i = 0; i < volume->protectors.count; i++) {
+        const struct protector *protector = &volume->protectors.items[i];
+
+        if (protector->kind == PROTECTOR_TPM2_PIN &&
+            (kdf ? kdf_parameters_equal(&protector->kdf, kdf) : protector->operator_number == operator_number)) {
+            volume->old = *protector;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who has the same PIN for a volume under another number has that one too. */
+static bool shares_pin(const struct change_pin *change, const bool chosen[PINS_MAX_VOLUMES], unsigned operator_number,
+                       struct change_pin_volume *volume)
+{
+    for (size_t i = 0; i < change->count; i++)
+        if (chosen[i] && change->volumes[i].old.operator_number == operator_number &&
+            choose_by(volume, 0, &change->volumes[i].old.kdf))
+            return true;
+    return false;
+}
+
+static void keep_volumes(struct change_pin *change, const bool kept[PINS_MAX_VOLUMES])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < change->count; i++) {
+        struct change_pin_volume *volume = &change->volumes[i];
+
+        if (kept[i])
+            change->volumes[count++] = *volume;
+        else
+            volume_free(volume);
+    }
+    memset(&change->volumes[count], 0, (change->count - count) * sizeof(*change->volumes));
+    change->count = count;
+}
+
+static int choose_operator(struct change_pin *change, unsigned operator_number, struct error *error)
+{
+    bool chosen[PINS_MAX_VOLUMES] = { 0 };
+    size_t found = 0;
+
+    for (size_t i = 0; i < change->count; i++)
+        found += chosen[i] = choose_by(&change->volumes[i], operator_number, NULL);
+    if (!found) {
+        error_set(error, ERROR_NO_PROTECTOR, "operator %u has no PIN %s", operator_number,
+                  change->request.device ? "for this volume" : "on this machine");
+        return error_remedy(error, "bootseal status shows the operators' numbers");
+    }
+    for (size_t i = 0; i < change->count; i++)
+        chosen[i] = chosen[i] || shares_pin(change, chosen, operator_number, &change->volumes[i]);
+    keep_volumes(change, chosen);
+    return 0;
 }
 
 /* Each change of the approval writes all headers. */
@@ -171,8 +261,18 @@ int change_pin_begin(struct change_pin *ret, const struct change_pin_request *re
         return error_set(error, ERROR_USAGE, "a passphrase opens one volume: name it");
     r = state_open(request->state_folder, STATE_CHANGE, &ret->state, error);
     r = r ?: find_volumes(ret, error);
+    if (!r && request->operator_number)
+        r = choose_operator(ret, request->operator_number, error);
+    list_operators(ret);
     r = r ?: prepare_tpm(ret, error);
-    return r || request->forgotten ? r : check_first(ret, error);
+    return r || request->forgotten || ret->operators.count ? r : check_first(ret, error);
+}
+
+int change_pin_choose(struct change_pin *change, unsigned operator_number, struct error *error)
+{
+    int r = choose_operator(change, operator_number, error);
+
+    return r || change->request.forgotten ? r : check_first(change, error);
 }
 
 static int open_by_keys(struct change_pin *change, struct change_pin_volume *volume, const struct secret *auth,
@@ -191,10 +291,7 @@ static int open_by_keys(struct change_pin *change, struct change_pin_volume *vol
 
 static bool share_pin(const struct change_pin_volume *a, const struct change_pin_volume *b)
 {
-    const struct kdf_parameters *x = &a->old.kdf, *y = &b->old.kdf;
-
-    return x->memory_kib == y->memory_kib && x->iterations == y->iterations && x->lanes == y->lanes &&
-           memcmp(x->salt, y->salt, sizeof(x->salt)) == 0;
+    return kdf_parameters_equal(&a->old.kdf, &b->old.kdf);
 }
 
 /* The first one decides whether the PIN is right for all that share it; it is not tried on the others when it is not.
@@ -225,18 +322,11 @@ static int try_group(struct change_pin *change, size_t first, const struct secre
 
 static void leave_out_closed(struct change_pin *change)
 {
-    size_t kept = 0;
+    bool opened[PINS_MAX_VOLUMES] = { 0 };
 
-    for (size_t i = 0; i < change->count; i++) {
-        struct change_pin_volume *volume = &change->volumes[i];
-
-        if (volume->key.size)
-            change->volumes[kept++] = *volume;
-        else
-            volume_free(volume);
-    }
-    memset(&change->volumes[kept], 0, (change->count - kept) * sizeof(*change->volumes));
-    change->count = kept;
+    for (size_t i = 0; i < change->count; i++)
+        opened[i] = change->volumes[i].key.size;
+    keep_volumes(change, opened);
 }
 
 /* What a change that was cut has left. */
@@ -306,21 +396,35 @@ static uint32_t maximum(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+/* The PINs that the volume's other operators have. */
+static void pass_over_others(struct pin_search *search, const struct change_pin_volume *volume)
+{
+    for (size_t i = 0; i < volume->protectors.count; i++) {
+        const struct protector *protector = &volume->protectors.items[i];
+
+        if (protector->kind == PROTECTOR_TPM2_PIN && protector->operator_number != volume->old.operator_number)
+            pin_search_pass_over(search, protector);
+    }
+}
+
 static int choose_kdf(const struct change_pin *change, const struct secret *pin, struct kdf_parameters *ret,
                       struct error *error)
 {
     const struct pins *pins = &change->state.pins;
+    struct pin_search search = { change->request.tpm, &change->state };
     struct kdf_rules rules = change->request.kdf;
-    uint32_t others = 0;
+    unsigned found;
 
     /* less would be refused at the next boot */
     rules.floor_memory_kib = maximum(rules.floor_memory_kib, pins->floor_memory_kib);
     rules.floor_iterations = maximum(rules.floor_iterations, pins->floor_iterations);
     for (size_t i = 0; i < pins->volume_count; i++)
-        others |= 1u << i;
-    for (size_t i = 0; i < change->count; i++)
-        others &= ~(1u << (change->volumes[i].pin - pins->volumes));
-    return sealing_choose_kdf(change->request.tpm, &change->state, others, &rules, pin, ret, error);
+        search.volumes |= 1u << i;
+    for (size_t i = 0; i < change->count; i++) {
+        search.volumes &= ~(1u << (change->volumes[i].pin - pins->volumes));
+        pass_over_others(&search, &change->volumes[i]);
+    }
+    return pin_search_choose(&search, &rules, pin, ret, &found, error);
 }
 
 static int seal_all(struct change_pin *change, const struct secret *pin, struct error *error)
@@ -336,6 +440,7 @@ static int seal_all(struct change_pin *change, const struct secret *pin, struct 
         r = sealing_describe(sealing, PROTECTOR_TPM2_PIN, volume->old.label, error);
         sealing->protector.payload = volume->old.payload;
         sealing->protector.kdf = kdf;
+        sealing->protector.operator_number = volume->old.operator_number;
         r = r ?: sealing_seal(sealing, pin, error);
         r = r ?: sealing_announce(sealing, error);
     }

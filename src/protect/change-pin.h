@@ -1,7 +1,8 @@
 /*
  * Changing a PIN: another protector in the place of the old one, on one volume or on all that share the PIN. The boot
  * states stay approved as they are; in the list of objects the new one takes the place of the old one, so that the old
- * PIN is dead in the TPM, old header or not.
+ * PIN is dead in the TPM, old header or not. Where volumes have several PINs, it is that of one operator; the others'
+ * objects stay as they are.
  *
  * change_pin_begin() checks, then the person proves to be entitled, by the old PIN or by a passphrase, and
  * change_pin_finish() changes. Each step is taken on all volumes before the next one:
@@ -17,13 +18,15 @@
 #pragma once
 
 #include "policy/document.h"
+#include "protect/operators.h"
 #include "protect/sealing.h"
 
 struct change_pin_request {
     struct tpm *tpm;
     const char *state_folder; /* NULL: STATE_FOLDER */
     const char *device;       /* NULL: every pinned volume that the old PIN opens */
-    const char *protector;    /* an ID, or its first characters; NULL: the volume's only one with a PIN */
+    const char *protector;    /* an ID, or its first characters; NULL: the operator's, or the volume's only one */
+    unsigned operator_number; /* whose PIN; 0: change_pin_choose() says it, where a volume has several */
     struct kdf_rules kdf;     /* never below what is pinned */
     bool forgotten;           /* the old PIN: a passphrase takes its place. Wants a device */
 };
@@ -31,7 +34,8 @@ struct change_pin_request {
 struct change_pin_volume {
     const struct pinned_volume *pin;
     struct volume *volume;
-    struct protector old;
+    struct protector_list protectors;
+    struct protector old;   /* the one that is meant */
     struct sealing sealing; /* of the new one */
     struct secret key;      /* the volume key; empty until the PIN or the passphrase has opened the volume */
     int keep;               /* the keyslot that the passphrase opened, or -1 */
@@ -44,11 +48,16 @@ struct change_pin {
     struct state state;
     struct change_pin_volume *volumes;
     size_t count;
+    struct operator_list operators; /* more than one: change_pin_choose() has to come next */
 };
 
 /* Volumes, protectors, TPM, and with a PIN the lockout: all that can be refused before anyone types. The struct must
  * stay where it is. change_pin_end() cleans up, whatever happened. */
 int change_pin_begin(struct change_pin *ret, const struct change_pin_request *request, struct error *error);
+
+/* Whose PIN it is, when change->operators has several: what is left are the volumes that this operator has a PIN for.
+ * ERROR_NO_PROTECTOR: none. */
+int change_pin_choose(struct change_pin *change, unsigned operator_number, struct error *error);
 
 /*
  * One try, that the TPM counts, for each distinct salt among the volumes. Wrong everywhere: ERROR_WRONG_PIN, and it may

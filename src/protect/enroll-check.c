@@ -41,19 +41,41 @@ static int check_label(const char *label, struct error *error)
     return 0;
 }
 
-static int check_one_protector(struct enroll *enroll, struct error *error)
+static int check_operator(const struct enroll_request *request, struct error *error)
 {
-    cleanup(protector_list_free) struct protector_list list = { 0 };
-    enum protector_kind kind = enroll->request.no_pin ? PROTECTOR_TPM2 : PROTECTOR_TPM2_PIN;
-    int r = protector_list_read(enroll->volume, TOKEN_TYPE_PROTECTOR, &list, error);
+    if (request->operator_number > PROTECTOR_OPERATOR_MAX)
+        return error_set(error, ERROR_USAGE, "an operator's number is 1 to %d", PROTECTOR_OPERATOR_MAX);
+    if (request->operator_number && request->no_pin)
+        return error_set(error, ERROR_USAGE, "without a PIN there is no operator");
+    return 0;
+}
 
-    for (size_t i = 0; !r && i < list.count; i++)
-        if (list.items[i].kind == kind) {
-            error_set(error, ERROR_REFUSED, "\"%s\" already has a protector of kind %s (%s)",
-                      volume_path(enroll->volume), protector_kind_name(kind), list.items[i].id);
-            return error_remedy(error, "remove it first: bootseal remove --protector %s %s", list.items[i].id,
-                                volume_path(enroll->volume));
-        }
+/* One without a PIN, and one PIN of each operator. */
+static bool takes_the_place(const struct enroll_request *request, const struct protector *other)
+{
+    if (request->no_pin || other->kind == PROTECTOR_TPM2)
+        return request->no_pin && other->kind == PROTECTOR_TPM2;
+    return request->operator_number == other->operator_number;
+}
+
+static int check_others(struct enroll *enroll, struct error *error)
+{
+    const char *path = volume_path(enroll->volume);
+    int r = protector_list_read(enroll->volume, TOKEN_TYPE_PROTECTOR, &enroll->others, error);
+
+    for (size_t i = 0; !r && i < enroll->others.count; i++) {
+        const struct protector *other = &enroll->others.items[i];
+
+        if (!takes_the_place(&enroll->request, other))
+            continue;
+        if (enroll->request.no_pin)
+            error_set(error, ERROR_REFUSED, "\"%s\" already has a protector of kind %s (%s)", path,
+                      protector_kind_name(other->kind), other->id);
+        else
+            error_set(error, ERROR_REFUSED, "\"%s\" already has a PIN of operator %u (%s)", path,
+                      other->operator_number, other->id);
+        return error_remedy(error, "remove it first: bootseal remove --protector %s %s", other->id, path);
+    }
     return r;
 }
 
@@ -248,6 +270,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
     *ret = (struct enroll){ .request = *request, .state.lock = -1 };
     r = check_label(request->label, error);
     if (!r)
+        r = check_operator(request, error);
+    if (!r)
         r = volume_open(&ret->volume, request->device, error);
     if (!r)
         r = describe_pin(ret, error);
@@ -262,7 +286,9 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
     if (!r)
         r = state_open(request->state_folder, STATE_CREATE, &ret->state, error);
     if (!r)
-        r = check_one_protector(ret, error);
+        ret->pins_before = ret->state.pins;
+    if (!r)
+        r = check_others(ret, error);
     if (!r)
         r = check_same_policy(ret, error);
     if (!r)
@@ -309,6 +335,7 @@ int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphra
 void enroll_end(struct enroll *enroll)
 {
     secret_free(&enroll->key);
+    protector_list_free(&enroll->others);
     approval_free(&enroll->draft);
     volume_close(&enroll->volume);
     state_close(&enroll->state);

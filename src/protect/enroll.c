@@ -4,6 +4,8 @@
 #include "base/cleanup.h"
 #include "protect/approve.h"
 #include "protect/leftover.h"
+#include "protect/operators.h"
+#include "protect/pin-search.h"
 #include "protect/sealing.h"
 
 #include <string.h>
@@ -20,6 +22,49 @@ static uint32_t other_volumes(const struct enroll *enroll)
     return mask;
 }
 
+/* A volume that cannot be read takes no number; the change itself will name it. */
+static void add_operators(const char *device, struct operator_list *list)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(protector_list_free) struct protector_list protectors = { 0 };
+    struct error ignored;
+
+    if (!volume_open(&volume, device, &ignored) &&
+        !protector_list_read(volume, TOKEN_TYPE_PROTECTOR, &protectors, &ignored))
+        operators_add(list, &protectors);
+}
+
+static int free_operator(const struct enroll *enroll, unsigned *ret, struct error *error)
+{
+    const struct pins *pins = &enroll->state.pins;
+    struct operator_list list = { 0 };
+
+    operators_add(&list, &enroll->others);
+    for (size_t i = 0; i < pins->volume_count; i++)
+        if (strcmp(pins->volumes[i].uuid, enroll->pin.uuid) != 0)
+            add_operators(pins->volumes[i].device, &list);
+    *ret = operators_smallest_free(&list);
+    if (*ret)
+        return 0;
+    error_set(error, ERROR_REFUSED, "all numbers of operators, 1 to %d, are in use", PROTECTOR_OPERATOR_MAX);
+    return error_remedy(error, "choose one that the volume does not have, with --operator");
+}
+
+/* Salt, cost and operator. */
+static int choose_pin(const struct enroll *enroll, const struct secret *pin, struct protector *ret, struct error *error)
+{
+    struct pin_search search = { enroll->request.tpm, &enroll->state, other_volumes(enroll) };
+    unsigned found;
+    int r;
+
+    for (size_t i = 0; i < enroll->others.count; i++)
+        if (enroll->others.items[i].kind == PROTECTOR_TPM2_PIN)
+            pin_search_pass_over(&search, &enroll->others.items[i]);
+    r = pin_search_choose(&search, &enroll->request.document.kdf, pin, &ret->kdf, &found, error);
+    ret->operator_number = enroll->request.operator_number ? enroll->request.operator_number : found;
+    return r || ret->operator_number ? r : free_operator(enroll, &ret->operator_number, error);
+}
+
 static int seal(const struct enroll *enroll, struct sealing *sealing, const struct secret *pin, struct error *error)
 {
     const struct enroll_request *request = &enroll->request;
@@ -28,8 +73,7 @@ static int seal(const struct enroll *enroll, struct sealing *sealing, const stru
 
     sealing->protector.payload = request->payload;
     if (!r && pin)
-        r = sealing_choose_kdf(request->tpm, sealing->state, other_volumes(enroll), &request->document.kdf, pin,
-                               &sealing->protector.kdf, error);
+        r = choose_pin(enroll, pin, &sealing->protector, error);
     return r ? r : sealing_seal(sealing, pin, error);
 }
 
@@ -46,6 +90,8 @@ static int update_pins(struct enroll *enroll, struct error *error)
         place = &pins->volumes[pins->volume_count++];
     *place = enroll->pin;
     pins_set_policy(pins, document);
+    /* byte by byte: what differs in nothing but padding costs a needless build of the initramfs, no more */
+    enroll->pins_changed = memcmp(&enroll->pins_before, pins, sizeof(*pins)) != 0;
     return state_save_pins(&enroll->state, error);
 }
 

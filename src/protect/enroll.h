@@ -23,6 +23,7 @@ struct enroll_request {
     const char *report_path;
     struct policy_document document;
     enum protector_payload payload;
+    unsigned operator_number; /* whose PIN it will be; 0: found out, see enroll_finish() */
     bool no_pin;
     bool current_values;
     bool allow_unencrypted_state;
@@ -38,7 +39,10 @@ struct enroll {
     struct approval draft;         /* what is approved afterwards, without the new object */
     struct secret key;             /* the volume key, after enroll_check_passphrase() */
     int key_keyslot;               /* the keyslot that the passphrase opened */
+    struct protector_list others;  /* that the volume has already */
     struct protector protector;
+    struct pins pins_before;
+    bool pins_changed; /* by this enrolment: then the initramfs has to have the new ones */
 };
 
 /*
@@ -50,7 +54,14 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
 /* The existing passphrase or recovery key, tried at once: see recover_any(). */
 int enroll_check_passphrase(struct enroll *enroll, const struct secret *passphrase, struct error *error);
 
-/* `pin` is NULL with no_pin. After success enroll->protector is the new one. */
+/*
+ * `pin` is NULL with no_pin. After success enroll->protector is the new one.
+ *
+ * Without a number in the request, the operator is the one whose PIN this is on another pinned volume, if the volume
+ * has none with that number: then the protectors share salt and cost. Else it is the smallest number that is free on
+ * all of them. The PIN is not tried on those of the volume's other operators, and so two of them may have chosen the
+ * same.
+ */
 int enroll_finish(struct enroll *enroll, const struct secret *pin, struct error *error);
 
 /* After enroll_finish(): lets others change approval and header (an update hook that the new initramfs sets off would

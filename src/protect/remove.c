@@ -28,14 +28,21 @@ static void removal_free(struct removal *removal)
 static int choose(struct removal *removal, struct error *error)
 {
     const char *wanted = removal->request->protector;
+    unsigned operator_number = removal->request->operator_number;
     int r = protector_list_read(removal->volume, TOKEN_TYPE_PROTECTOR, &removal->list, error);
 
     if (r)
         return r;
     for (size_t i = 0; i < removal->list.count; i++) {
-        removal->chosen[i] = !wanted || strncmp(removal->list.items[i].id, wanted, strlen(wanted)) == 0;
+        const struct protector *protector = &removal->list.items[i];
+
+        removal->chosen[i] = (!wanted || strncmp(protector->id, wanted, strlen(wanted)) == 0) &&
+                             (!operator_number || protector->operator_number == operator_number);
         removal->count += removal->chosen[i];
     }
+    if (removal->count == 0 && operator_number)
+        return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no PIN of operator %u", volume_path(removal->volume),
+                         operator_number);
     if (removal->count == 0)
         return error_set(error, ERROR_NO_PROTECTOR,
                          wanted ? "\"%s\" has no protector \"%s\"" : "\"%s\" has no protector",

@@ -11,9 +11,10 @@ struct remove_request {
     struct tpm *tpm; /* NULL: there is none, or it is another one; the header is cleaned, and the TPM's part left */
     const char *state_folder;
     const char *device;
-    const char *protector; /* an ID, or its first characters; NULL: all */
-    /* Asked when it would be the last way in: 0 lets it go. `name` is the volume's under /dev/mapper, or its UUID. NULL:
-     * it stays. */
+    const char *protector;    /* an ID, or its first characters; NULL: all */
+    unsigned operator_number; /* the one with this operator's PIN; 0: anyone's. Not with an ID */
+    /* Asked when it would be the last way in: 0 lets it go. `name` is the volume's under /dev/mapper, or its UUID.
+     * NULL: it stays. */
     int (*confirm_last)(void *context, const char *name, struct error *error);
     void *context;
 };

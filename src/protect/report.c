@@ -51,6 +51,13 @@ static const char *opened_by(const struct report_volume *volume)
     return volume->by_recovery ? BY_RECOVERY : protector_kind_name(volume->by);
 }
 
+static int add_number_or_null(struct json_object *object, const char *key, unsigned number, struct error *error)
+{
+    if (number)
+        return json_add(object, key, json_object_new_int((int)number), error);
+    return json_object_object_add(object, key, NULL) < 0 ? error_no_memory(error) : 0;
+}
+
 static int volume_to_json(struct json_object *list, const struct report_volume *volume, struct error *error)
 {
     struct json_object *object = json_object_new_object();
@@ -68,6 +75,10 @@ static int volume_to_json(struct json_object *list, const struct report_volume *
         r = json_add(object, "status", json_object_new_int((int)volume->status), error);
     if (!r)
         r = add_text_or_null(object, "reason", volume->reason, error);
+    if (!r)
+        r = add_text_or_null(object, "protector", volume->protector, error);
+    if (!r)
+        r = add_number_or_null(object, "operator", volume->operator_number, error);
     if (!r)
         r = add_text_or_null(object, "recovery_id", volume->recovery_id, error);
     if (!r)
@@ -233,12 +244,26 @@ static int read_text(const struct json_view *view, const char *key, char *ret, s
     return r;
 }
 
+/* A number that may be null, or not there: the report may be of an older program. */
+static int read_operator(const struct json_view *view, unsigned *ret, struct error *error)
+{
+    struct json_object *value;
+    int64_t number = 0;
+    int r = 0;
+
+    if (json_object_object_get_ex(view->object, "operator", &value) && value)
+        r = json_get_integer(view, "operator", 1, PROTECTOR_OPERATOR_MAX, &number, error);
+    *ret = (unsigned)number;
+    return r;
+}
+
 static int opening_from_json(const struct json_view *volume, struct report_opening *ret, struct error *error)
 {
     int64_t wrong_pins;
     int r = json_get_bool(volume, "opened", &ret->opened, error);
 
     r = r ?: read_text(volume, "by", ret->by, sizeof(ret->by), error);
+    r = r ?: read_operator(volume, &ret->operator_number, error);
     r = r ?: read_text(volume, "reason", ret->reason, sizeof(ret->reason), error);
     r = r ?: json_get_integer(volume, "wrong_pins", 0, INT32_MAX, &wrong_pins, error);
     ret->known = !r;

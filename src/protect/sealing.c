@@ -6,8 +6,6 @@
 #include "protect/keys.h"
 #include "protect/leftover.h"
 #include "protect/payload.h"
-#include "protect/provision/provision.h"
-#include "protect/target.h"
 #include "tpm/sealed.h"
 
 #include <string.h>
@@ -43,53 +41,6 @@ int sealing_describe(struct sealing *sealing, enum protector_kind kind, const ch
     r = token_time_now(protector->created, error);
     return r ? r : new_uuid(protector->id, error);
 }
-
-/* ---- salt and cost ---- */
-
-/* Whether the PIN is the one of an enrolled volume. */
-static int opens_other(struct tpm *tpm, const struct state *state, const struct pinned_volume *pin,
-                       const struct secret *secret_pin, struct kdf_parameters *ret, struct error *error)
-{
-    cleanup(target_free) struct target target = { 0 };
-    cleanup(secret_free) struct secret auth = { 0 };
-    cleanup(secret_free) struct secret mix = { 0 };
-    cleanup(secret_free) struct secret opener = { 0 };
-    struct authority_signer signer = authority_signer(state->authority);
-    int r = target_open(&target, &state->pins, pin, error);
-
-    if (r || !target_has_pin(&target))
-        return r ? r : ERROR_NO_PROTECTOR;
-    r = target_prepare(&target, tpm, &signer, error);
-    if (!r)
-        r = keys_stretch(secret_pin, &target.protector->kdf, &auth, &mix, error);
-    if (!r)
-        r = target_unseal(&target, &auth, &mix, &opener, error);
-    if (!r)
-        *ret = target.protector->kdf;
-    return r;
-}
-
-int sealing_choose_kdf(struct tpm *tpm, const struct state *state, uint32_t others, const struct kdf_rules *rules,
-                       const struct secret *pin, struct kdf_parameters *ret, struct error *error)
-{
-    const struct pins *pins = &state->pins;
-    struct error ignored;
-    int r;
-
-    for (size_t i = 0; i < pins->volume_count; i++) {
-        if (!(others & 1u << i))
-            continue;
-        r = opens_other(tpm, state, &pins->volumes[i], pin, ret, &ignored);
-        if (!r)
-            return 0;
-        /* the wrong try that finding out has cost is ours, not a guesser's */
-        if (r == ERROR_WRONG_PIN)
-            (void)provision_forgive(tpm, state, &ignored);
-    }
-    return keys_calibrate(rules, ret, error);
-}
-
-/* ---- the steps ---- */
 
 /* authPolicy of the sealed object: PolicyAuthorizeNV, then PolicyAuthValue if it has a PIN. */
 static int object_policy(const struct sealing *sealing, struct digest *ret, struct error *error)

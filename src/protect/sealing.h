@@ -23,7 +23,7 @@ struct sealing {
     struct state *state;        /* opened for changing, and settled */
     struct volume **volume;     /* the caller's, who opens it anew after a switch of the approval */
     const struct secret *key;   /* the volume key */
-    struct protector protector; /* .payload, and .kdf when there is a PIN, are the caller's to set */
+    struct protector protector; /* .payload, and with a PIN .kdf and .operator, are the caller's to set */
     struct secret auth;         /* A; empty without a PIN */
     struct secret mix;          /* B; empty without a PIN */
     struct secret sealed;       /* S, or the volume key in its frame */
@@ -31,13 +31,6 @@ struct sealing {
 
 /* Starts a protector with a new ID. `label` may be NULL. */
 int sealing_describe(struct sealing *sealing, enum protector_kind kind, const char *label, struct error *error);
-
-/*
- * Salt and cost for a new PIN. Where it is the PIN of another pinned volume, both share them, and one question opens
- * both; else they are fresh. `others` is a mask of the pins to compare with. A wrong try that this costs is forgiven.
- */
-int sealing_choose_kdf(struct tpm *tpm, const struct state *state, uint32_t others, const struct kdf_rules *rules,
-                       const struct secret *pin, struct kdf_parameters *ret, struct error *error);
 
 /* `pin` is NULL for a protector without one. */
 int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error *error);

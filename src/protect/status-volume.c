@@ -119,6 +119,17 @@ static void read_opening(const char *report_path, struct status_volume *volume)
         volume->boot = (struct report_opening){ 0 };
 }
 
+bool status_has_bypassed_pin(const struct status_volume *volume)
+{
+    bool with = false, without = false;
+
+    for (size_t i = 0; i < volume->protectors.count; i++) {
+        with |= volume->protectors.items[i].kind == PROTECTOR_TPM2_PIN;
+        without |= volume->protectors.items[i].kind == PROTECTOR_TPM2;
+    }
+    return with && without;
+}
+
 static int read_header(struct volume **opened, struct status_volume *volume, struct error *error)
 {
     int r = volume_open(opened, volume->device, error);

@@ -75,6 +75,9 @@ void status_free(struct status *status);
 /* Whether a volume in this state needs TPM and boot state to be opened, recovery keys aside. */
 bool status_is_protected(enum status_state state);
 
+/* A protector without a PIN beside one with a PIN: that is asked for by nobody who opens the volume. */
+bool status_has_bypassed_pin(const struct status_volume *volume);
+
 /* "protected" and so on, as lifecycle words. */
 const char *status_state_name(enum status_state state);
 

@@ -3,8 +3,6 @@
 #include "base/cleanup.h"
 #include "protect/payload.h"
 
-#include <string.h>
-
 int target_read_approval(struct volume *volume, const struct pins *pins, struct approval *ret,
                          struct approval *ret_next, bool *ret_has_next, struct error *error)
 {
@@ -28,20 +26,64 @@ int target_read_approval(struct volume *volume, const struct pins *pins, struct 
     return r;
 }
 
+static int check_protector(const struct target *target, const struct protector *protector, struct error *error)
+{
+    if (protector->payload == PAYLOAD_KEYSLOT && protector->keyslot < 0)
+        return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", protector->token);
+    return pins_check_protector(target->pins, protector, error);
+}
+
+/* By the header's lists; the TPM has the last word. */
+static bool is_in_force(const struct target *target, const struct protector *protector)
+{
+    struct object_name name;
+    struct error ignored;
+
+    return !sealed_name(&protector->sealed, &name, &ignored) &&
+           (approval_find_object(&target->approval, &name) >= 0 ||
+            (target->has_next && approval_find_object(&target->next, &name) >= 0));
+}
+
+/* One of a kind, of any operator when that is 0. A fault that was told before is the one to tell. */
+static int choose_of_kind(struct target *target, enum protector_kind kind, unsigned operator_number, bool in_force,
+                          struct error *error)
+{
+    int r = ERROR_NO_PROTECTOR;
+
+    for (size_t i = 0; i < target->protectors.count; i++) {
+        const struct protector *protector = &target->protectors.items[i];
+        struct error later;
+        int fault;
+
+        if (protector->kind != kind || (operator_number && protector->operator_number != operator_number) ||
+            (in_force && !is_in_force(target, protector)))
+            continue;
+        fault = check_protector(target, protector, r == ERROR_NO_PROTECTOR ? error : &later);
+        if (!fault) {
+            target->protector = protector;
+            return 0;
+        }
+        if (r == ERROR_NO_PROTECTOR)
+            r = fault;
+    }
+    return r;
+}
+
 static int choose_protector(struct target *target, struct error *error)
 {
-    const struct protector_list *list = &target->protectors;
+    int r = choose_of_kind(target, PROTECTOR_TPM2, 0, true, error);
 
-    for (size_t i = 0; i < list->count; i++)
-        if (!target->protector || list->items[i].kind == PROTECTOR_TPM2)
-            target->protector = &list->items[i];
-    if (!target->protector) {
-        error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no bootseal protector", volume_path(target->volume));
-        return error_remedy(error, "open it with its recovery key or passphrase, then run: bootseal enroll");
-    }
-    if (target->protector->payload == PAYLOAD_KEYSLOT && target->protector->keyslot < 0)
-        return error_set(error, ERROR_METADATA, "the protector in token %d names no keyslot", target->protector->token);
-    return pins_check_protector(target->pins, target->protector, error);
+    if (r)
+        r = choose_of_kind(target, PROTECTOR_TPM2_PIN, 0, true, error);
+    if (r)
+        r = choose_of_kind(target, PROTECTOR_TPM2, 0, false, error);
+    return r == ERROR_NO_PROTECTOR ? choose_of_kind(target, PROTECTOR_TPM2_PIN, 0, false, error) : r;
+}
+
+static int no_protector(const struct target *target, struct error *error)
+{
+    error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no bootseal protector", volume_path(target->volume));
+    return error_remedy(error, "open it with its recovery key or passphrase, then run: bootseal enroll");
 }
 
 int target_open_volume(struct target *ret, const struct pins *pins, const struct pinned_volume *pin,
@@ -63,11 +105,11 @@ int target_open(struct target *ret, const struct pins *pins, const struct pinned
 
     if (!r)
         r = protector_list_read(ret->volume, TOKEN_TYPE_PROTECTOR, &ret->protectors, error);
-    if (!r)
-        r = choose_protector(ret, error);
+    if (!r && ret->protectors.count == 0)
+        r = no_protector(ret, error);
     if (!r)
         r = target_read_approval(ret->volume, pins, &ret->approval, &ret->next, &ret->has_next, error);
-    return r;
+    return r ? r : choose_protector(ret, error);
 }
 
 int target_prepare(struct target *target, struct tpm *tpm, const struct authority_signer *authority,
@@ -94,12 +136,46 @@ bool target_has_pin(const struct target *target)
     return target->protector->kind == PROTECTOR_TPM2_PIN;
 }
 
+void target_operators(const struct target *target, struct operator_list *list)
+{
+    if (target_has_pin(target))
+        operators_add(list, &target->protectors);
+}
+
+void target_release(struct target *target)
+{
+    unseal_free(&target->unseal);
+    target->prepared = false;
+}
+
+int target_choose_operator(struct target *target, unsigned number, struct error *error)
+{
+    const struct protector *before = target->protector;
+    int r = choose_of_kind(target, PROTECTOR_TPM2_PIN, number, true, error);
+
+    if (r)
+        r = choose_of_kind(target, PROTECTOR_TPM2_PIN, number, false, error);
+    if (r == ERROR_NO_PROTECTOR)
+        return error_set(error, ERROR_NO_PROTECTOR, "operator %u has no PIN for \"%s\"", number, target->pin->name);
+    if (!r && target->protector != before)
+        target_release(target);
+    return r;
+}
+
+int target_choose_same_pin(struct target *target, const struct kdf_parameters *kdf, struct error *error)
+{
+    for (size_t i = 0; i < target->protectors.count; i++) {
+        const struct protector *protector = &target->protectors.items[i];
+
+        if (protector->kind == PROTECTOR_TPM2_PIN && kdf_parameters_equal(&protector->kdf, kdf))
+            return target_choose_operator(target, protector->operator_number, error);
+    }
+    return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no such PIN", target->pin->name);
+}
+
 bool target_same_pin(const struct target *a, const struct target *b)
 {
-    const struct kdf_parameters *x = &a->protector->kdf, *y = &b->protector->kdf;
-
-    return target_has_pin(a) && target_has_pin(b) && x->memory_kib == y->memory_kib && x->iterations == y->iterations &&
-           x->lanes == y->lanes && memcmp(x->salt, y->salt, sizeof(x->salt)) == 0;
+    return target_has_pin(a) && target_has_pin(b) && kdf_parameters_equal(&a->protector->kdf, &b->protector->kdf);
 }
 
 int target_unseal(struct target *target, const struct secret *auth, const struct secret *mix, struct secret *ret_opener,

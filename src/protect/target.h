@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "protect/operators.h"
 #include "protect/pins.h"
 #include "protect/unseal.h"
 
@@ -23,8 +24,9 @@ struct target {
 
 /*
  * Opens the header at pin->device and compares it with the pin, reads the tokens and compares them too, and chooses the
- * protector: one without a PIN if there is one, else the one with a PIN. None: ERROR_NO_PROTECTOR. Sends nothing to the
- * TPM. Whatever happened, target_free() cleans up.
+ * protector: one without a PIN if there is one, else the first one with a PIN. What the pins or the list of approved
+ * states do not know is only chosen when there is nothing better: a removal that was cut leaves such a token. None:
+ * ERROR_NO_PROTECTOR. Sends nothing to the TPM. Whatever happened, target_free() cleans up.
  */
 int target_open(struct target *ret, const struct pins *pins, const struct pinned_volume *pin, struct error *error);
 
@@ -37,6 +39,21 @@ int target_prepare(struct target *target, struct tpm *tpm, const struct authorit
                    struct error *error);
 
 bool target_has_pin(const struct target *target);
+
+/* Whose PINs open it; adds nothing when it opens without one. */
+void target_operators(const struct target *target, struct operator_list *list);
+
+/*
+ * Chooses the protector of that operator instead; what was prepared for another one is released. ERROR_NO_PROTECTOR:
+ * there is none; ERROR_METADATA: none that fits the pins. Then nothing changes.
+ */
+int target_choose_operator(struct target *target, unsigned number, struct error *error);
+
+/* The same for the operator whose PIN has this salt and cost. */
+int target_choose_same_pin(struct target *target, const struct kdf_parameters *kdf, struct error *error);
+
+/* Gives back what target_prepare() holds in the TPM; it can be prepared again. */
+void target_release(struct target *target);
 
 /* Two targets whose protectors share salt and cost share the PIN: one derivation and one question serve both. */
 bool target_same_pin(const struct target *a, const struct target *b);

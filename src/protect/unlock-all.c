@@ -3,13 +3,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/recovery-key-text.h"
 #include "protect/cap.h"
-#include "protect/keys.h"
-#include "protect/lockout-end.h"
-#include "protect/payload.h"
 #include "protect/tpm-device.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define OBSERVED_PCRS 0xffffu /* 0 to 15: all that a policy may select, in two commands */
@@ -17,30 +14,22 @@
 #define LINE_MAX_BYTES 1800
 #define POLL_MS 100
 
-void unlock_run_show(const struct run *run, const char *format, va_list args)
+void unlock_run_show(const struct run *run, const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
-
-    vsnprintf(line, sizeof(line), format, args);
-    run->request->ui.show(run->request->ui.context, line);
-}
-
-static void show(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void show(const struct run *run, const char *format, ...)
-{
     va_list args;
 
     va_start(args, format);
-    unlock_run_show(run, format, args);
+    vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    run->request->ui.show(run->request->ui.context, line);
 }
 
-static void show_error(const struct run *run, const char *what, const struct error *error)
+void unlock_run_show_error(const struct run *run, const char *what, const struct error *error)
 {
-    show(run, "%s: %s", what, error->text);
+    unlock_run_show(run, "%s: %s", what, error->text);
     if (error->remedy[0])
-        show(run, "what to do: %s", error->remedy);
+        unlock_run_show(run, "what to do: %s", error->remedy);
 }
 
 static void show_detail(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -57,16 +46,15 @@ static void show_detail(const struct run *run, const char *format, ...)
         run->request->ui.detail(run->request->ui.context, line);
 }
 
-/* Volume i will not be opened here: the reason is shown now, before anyone types, and kept for the report. */
-static void give_up(struct run *run, size_t i, const struct error *error)
+void unlock_run_give_up(struct run *run, size_t i, const struct error *error)
 {
     struct report_volume *volume = &run->report->volumes[i];
 
     run->open[i] = false;
-    unseal_free(&run->targets[i].unseal); /* what it holds in the TPM is room for the next one */
+    target_release(&run->targets[i]); /* what it holds in the TPM is room for the next one */
     volume->status = error->kind;
     snprintf(volume->reason, sizeof(volume->reason), "%s", error->text);
-    show_error(run, volume->name, error);
+    unlock_run_show_error(run, volume->name, error);
 }
 
 static int open_tpm(struct run *run, struct error *error)
@@ -87,7 +75,7 @@ static void wait_for_device(const struct run *run, const struct pinned_volume *p
 
     while (!file_exists(pin->device) && clock_now_ms() < run->deadline_ms) {
         if (!told)
-            show(run, "waiting for %s (%s)", pin->name, pin->device);
+            unlock_run_show(run, "waiting for %s (%s)", pin->name, pin->device);
         told = true;
         clock_pause_ms(POLL_MS);
     }
@@ -161,7 +149,7 @@ static void open_targets(struct run *run)
         run->report->volume_count = i + 1;
         wait_for_device(run, pin);
         if (open_target(run, i, &error))
-            give_up(run, i, &error);
+            unlock_run_give_up(run, i, &error);
         else
             run->open[i] = !run->opened[i];
     }
@@ -176,212 +164,10 @@ static void prepare_targets(struct run *run)
         if (!run->open[i])
             continue;
         if (target_prepare(&run->targets[i], run->tpm, NULL, &error))
-            give_up(run, i, &error);
+            unlock_run_give_up(run, i, &error);
         else
             prepared++;
     }
-}
-
-/* With the header elsewhere, crypttab's source is the device with the data. */
-static int use_data_device(struct volume *volume, const char *source, struct error *error)
-{
-    if (source[0] != '/')
-        return error_set(error, ERROR_REFUSED,
-                         "crypttab names the data of a volume with header= by \"%s\"; only a path will do", source);
-    return volume_set_data_device(volume, source, error);
-}
-
-/* By what the TPM released, as the crypttab entry says. */
-static int activate(struct run *run, size_t i, const struct secret *opener, struct error *error)
-{
-    const struct crypttab_entry *entry = &run->entries[i];
-    struct target *target = &run->targets[i];
-    int r = 0;
-
-    if (run->request->test)
-        return payload_check(target->volume, target->protector, opener, NULL, error);
-    if (entry->header[0])
-        r = use_data_device(target->volume, entry->source, error);
-    return r ? r
-             : payload_activate(target->volume, target->protector, target->pin->name, opener, &entry->options, error);
-}
-
-int unlock_run_activate(struct run *run, size_t i, int keyslot, const struct secret *passphrase, struct error *error)
-{
-    const struct crypttab_entry *entry = &run->entries[i];
-    struct target *target = &run->targets[i];
-    int r = 0;
-
-    if (run->request->test)
-        return volume_keyslot_open(target->volume, keyslot, passphrase, NULL, NULL, error);
-    if (entry->header[0])
-        r = use_data_device(target->volume, entry->source, error);
-    return r ? r : volume_activate(target->volume, target->pin->name, keyslot, passphrase, &entry->options, error);
-}
-
-/* Unseals and opens volume i with what the PIN gave. A wrong PIN is returned and changes nothing else. */
-static int open_volume(struct run *run, size_t i, const struct secret *auth, const struct secret *mix,
-                       struct error *error)
-{
-    cleanup(secret_free) struct secret opener = { 0 };
-    struct report_volume *volume = &run->report->volumes[i];
-    uint64_t started = clock_now_ms();
-    int r = target_prepare(&run->targets[i], run->tpm, NULL, error);
-
-    if (!r)
-        r = target_unseal(&run->targets[i], auth, mix, &opener, error);
-    if (!r)
-        r = activate(run, i, &opener, error);
-    if (r)
-        return r;
-    run->open[i] = false;
-    run->opened[i] = volume->opened = true;
-    volume->by = run->targets[i].protector->kind;
-    volume->milliseconds = clock_now_ms() - started;
-    return 0;
-}
-
-/* All volumes that share the first one's PIN. Only the first one decides whether the PIN was right: the others have the
- * same authValue, and a PIN is never tried on two objects. */
-static int open_group(struct run *run, size_t first, const struct secret *pin, struct error *error)
-{
-    cleanup(secret_free) struct secret auth = { 0 };
-    cleanup(secret_free) struct secret mix = { 0 };
-    struct target *leader = &run->targets[first];
-    int r = keys_stretch(pin, &leader->protector->kdf, &auth, &mix, error);
-
-    if (!r)
-        r = open_volume(run, first, &auth, &mix, error);
-    if (r)
-        return r;
-    for (size_t i = first + 1; i < run->pins->volume_count; i++)
-        if (run->open[i] && target_same_pin(&run->targets[first], &run->targets[i]) &&
-            open_volume(run, i, &auth, &mix, error))
-            give_up(run, i, error);
-    return 0;
-}
-
-static void name_group(const struct run *run, size_t first, char *ret, size_t size)
-{
-    size_t length = (size_t)snprintf(ret, size, "%s", run->pins->volumes[first].name);
-
-    for (size_t i = first + 1; i < run->pins->volume_count && length < size; i++)
-        if (run->open[i] && target_same_pin(&run->targets[first], &run->targets[i]))
-            length += (size_t)snprintf(ret + length, size - length, ", %s", run->pins->volumes[i].name);
-}
-
-/* Tries that both the policy and the TPM still give. */
-static unsigned tries_left(const struct run *run, size_t first, unsigned asked)
-{
-    const struct tpm_state *state = &run->targets[first].unseal.state;
-    unsigned policy = run->pins->tries - asked;
-    unsigned counted = state->lockout_counter + run->report->volumes[first].wrong_pins;
-    unsigned tpm = state->max_tries > counted ? state->max_tries - counted : 0;
-
-    return policy < tpm ? policy : tpm;
-}
-
-/* The TPM's tries may have been used up before the policy's: then it is a lockout, with an end. */
-static int no_tries_left(const struct run *run, size_t first, unsigned asked, struct error *error)
-{
-    struct tpm_state state = run->targets[first].unseal.state;
-
-    state.lockout_counter += run->report->volumes[first].wrong_pins;
-    state.in_lockout = state.lockout_counter >= state.max_tries;
-    if (state.in_lockout)
-        return lockout_refuse(&state, time(NULL), error);
-    return error_set(error, ERROR_WRONG_PIN, "%u wrong PINs", asked);
-}
-
-static void give_up_group(struct run *run, size_t first, const struct error *error)
-{
-    for (size_t i = run->pins->volume_count; i-- > first;)
-        if (run->open[i] && (i == first || target_same_pin(&run->targets[first], &run->targets[i])))
-            give_up(run, i, error);
-}
-
-static int ask_pin(struct run *run, size_t first, unsigned left, struct secret *ret, struct error *error)
-{
-    char names[256], prompt[320];
-
-    name_group(run, first, names, sizeof(names));
-    snprintf(prompt, sizeof(prompt), "PIN for %s (%u %s left)", names, left, left == 1 ? "try" : "tries");
-    return run->request->ui.ask(run->request->ui.context, prompt, ret, error);
-}
-
-enum answer { ANSWER_NONE, ANSWER_PIN, ANSWER_RECOVERY_KEY };
-
-/* One question. An empty answer asks for the next way in: the recovery key's prompt, the distribution's. */
-static int try_group(struct run *run, size_t first, unsigned left, enum answer *ret_answer, struct error *error)
-{
-    cleanup(secret_free) struct secret pin = { 0 };
-    int r = ask_pin(run, first, left, &pin, error);
-
-    *ret_answer = r ? ANSWER_PIN : ANSWER_NONE; /* longer than any PIN: no command was spent on it */
-    if (!r && pin.size == 0)
-        return error_set(error, ERROR_WRONG_PIN, "no PIN was given");
-    if (!r && recovery_key_has_form(&pin)) {
-        *ret_answer = ANSWER_RECOVERY_KEY;
-        return unlock_run_recover(run, &pin, error);
-    }
-    if (r)
-        return r;
-    *ret_answer = ANSWER_PIN;
-    r = open_group(run, first, &pin, error);
-    run->report->volumes[first].wrong_pins += r == ERROR_WRONG_PIN;
-    return r;
-}
-
-/* Prepared earlier, it does not know of the wrong PINs that other groups have cost since. */
-static int prepare_leader(struct run *run, size_t first, struct error *error)
-{
-    struct target *leader = &run->targets[first];
-    unsigned wrong = 0;
-
-    for (size_t i = 0; i < first; i++)
-        wrong += run->report->volumes[i].wrong_pins;
-    if (leader->prepared && wrong > 0)
-        return tpm_state_read(run->tpm, &leader->unseal.state, error);
-    return target_prepare(leader, run->tpm, NULL, error);
-}
-
-static void ask_for_group(struct run *run, size_t first)
-{
-    enum answer answer = ANSWER_PIN;
-    struct error error;
-    unsigned asked = 0; /* for a PIN: a recovery key costs no try */
-    int r = prepare_leader(run, first, &error);
-
-    while (!r) {
-        unsigned left = tries_left(run, first, asked);
-
-        if (left == 0) {
-            (void)no_tries_left(run, first, asked, &error);
-            break;
-        }
-        r = try_group(run, first, left, &answer, &error);
-        if (run->opened[first])
-            return;
-        if (r != ERROR_WRONG_PIN || answer == ANSWER_NONE)
-            continue; /* after a recovery key that has opened another volume; else this was the end */
-        show(run, "%s", answer == ANSWER_PIN ? "wrong PIN" : error.text);
-        asked += answer == ANSWER_PIN;
-        if (answer == ANSWER_PIN || run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES)
-            r = 0;
-    }
-    give_up_group(run, first, &error);
-}
-
-static void open_all(struct run *run)
-{
-    struct error error;
-
-    for (size_t i = 0; i < run->pins->volume_count; i++)
-        if (run->open[i] && !target_has_pin(&run->targets[i]) && open_volume(run, i, NULL, NULL, &error))
-            give_up(run, i, &error);
-    for (size_t i = 0; i < run->pins->volume_count; i++)
-        if (run->open[i])
-            ask_for_group(run, i);
 }
 
 /* Without pins nobody has named a bank: the first active one serves to record and to read the cap back. */
@@ -405,11 +191,11 @@ static void unlock_volumes(struct run *run, int tpm_fault, const struct error *e
     open_targets(run);
     if (run->tpm && !tpm_fault) {
         prepare_targets(run);
-        open_all(run);
+        unlock_run_by_tpm(run);
     }
     for (size_t i = 0; i < run->pins->volume_count; i++)
         if (run->open[i])
-            give_up(run, i, error);
+            unlock_run_give_up(run, i, error);
     unlock_run_ask_recovery(run);
 }
 
@@ -433,7 +219,7 @@ static int apply_cap(struct run *run, struct error *error)
     if (!r && w)
         *error = written;
     if (r || w)
-        show_error(run, "cap", error);
+        unlock_run_show_error(run, "cap", error);
     return r ? r : w;
 }
 
@@ -469,7 +255,7 @@ static int run_all(struct run *run, struct error *error)
     int p = cap_pins_read(run->request->pins_path, run->pins, &pins_error), c, t;
 
     if (p) /* damaged pins open nothing, but the cap is still owed */
-        show_error(run, "pins", &pins_error);
+        unlock_run_show_error(run, "pins", &pins_error);
     run->report->cap = run->pins->cap;
     run->cap = (struct cap_facts){ .pinned = p || run->pins->volume_count > 0, .whole_boot = true };
     t = start_tpm(run, &tpm_error);
@@ -509,6 +295,6 @@ int unlock_all(const struct unlock_all_request *request, struct report *ret_repo
         return r;
     r = run_all(run, error);
     if (request->report_path && report_write(request->report_path, ret_report, &written))
-        show_error(run, "report", &written);
+        unlock_run_show_error(run, "report", &written);
     return r;
 }

@@ -1,9 +1,10 @@
 /*
  * What the initramfs does, in this order: wait a bounded time for the TPM and the pinned volumes; note the PCRs; all
- * TPM work that needs no PIN; ask, with the policy's number of tries; open each volume under its pinned name, with the
- * options of its crypttab entry; ask for the recovery keys of what is still closed; cap; report. Whatever cannot be
- * opened is said with its reason and left to the distribution's own prompt: for good, since after the cap nothing can
- * be unsealed. A volume that appears later than `wait_s` is opened by its passphrase.
+ * TPM work that needs no PIN; ask, with the policy's number of tries, where a volume has several PINs for the
+ * operator's number first; open each volume under its pinned name, with the options of its crypttab entry; ask for the
+ * recovery keys of what is still closed; cap; report. Whatever cannot be opened is said with its reason and left to the
+ * distribution's own prompt: for good, since after the cap nothing can be unsealed. A volume that appears later than
+ * `wait_s` is opened by its passphrase.
  *
  * A recovery key is taken at every prompt, and is never sent to the TPM: what has its form is tried on the keyslots of
  * recovery keys alone, and costs no PIN try.
@@ -19,6 +20,8 @@ struct unlock_ui {
     void (*show)(void *context, const char *line);
     void (*detail)(void *context, const char *line); /* for who wants it verbose; may be NULL */
     int (*ask)(void *context, const char *prompt, struct secret *ret, struct error *error);
+    /* for what may be seen while it is typed; NULL: ask */
+    int (*ask_number)(void *context, const char *prompt, struct secret *ret, struct error *error);
     int (*ask_recovery_key)(void *context, const char *prompt, struct secret *ret, struct error *error); /* NULL: ask */
     void *context;
 };

@@ -9,17 +9,6 @@
 
 #define IDS_SHOWN 3
 
-static void show(const struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void show(const struct run *run, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    unlock_run_show(run, format, args);
-    va_end(args);
-}
-
 /* Whatever was wrong with its tokens or its TPM: the header is the pinned one, and the volume can be mapped. */
 static bool is_recoverable(const struct run *run, size_t i)
 {
@@ -37,12 +26,12 @@ static int recover_volume(struct run *run, size_t i, const struct secret *typed,
         r = unlock_run_activate(run, i, recovered.recovery.keyslot, &recovered.passphrase, error);
     if (r)
         return r;
-    unseal_free(&run->targets[i].unseal);
+    target_release(&run->targets[i]);
     run->open[i] = false;
     run->opened[i] = volume->opened = volume->by_recovery = true;
     strcpy(volume->recovery_id, recovered.recovery.id);
     volume->milliseconds = clock_now_ms() - started;
-    show(run, "the recovery key %s has opened %s", recovered.recovery.id, volume->name);
+    unlock_run_show(run, "the recovery key %s has opened %s", recovered.recovery.id, volume->name);
     return 0;
 }
 
@@ -64,7 +53,7 @@ int unlock_run_recover(struct run *run, const struct secret *typed, struct error
 
         any |= !failed;
         if (failed && failed != ERROR_WRONG_PIN && failed != ERROR_NO_PROTECTOR)
-            show(run, "%s: %s", run->pins->volumes[i].name, one.text);
+            unlock_run_show(run, "%s: %s", run->pins->volumes[i].name, one.text);
     }
     if (any)
         return 0;
@@ -118,7 +107,7 @@ static enum answer try_volume(struct run *run, size_t i, const char *ids)
     else
         r = unlock_run_recover(run, &typed, &error);
     if (r)
-        show(run, "%s", error.text);
+        unlock_run_show(run, "%s", error.text);
     return ANSWER_TYPED;
 }
 
@@ -133,8 +122,8 @@ void unlock_run_ask_recovery(struct run *run)
         name_keys(run, i, ids, sizeof(ids));
         if (!ids[0])
             continue;
-        show(run, "%s can be opened by its recovery key; Enter alone goes on to other ways in",
-             run->pins->volumes[i].name);
+        unlock_run_show(run, "%s can be opened by its recovery key; Enter alone goes on to other ways in",
+                        run->pins->volumes[i].name);
         do
             answer = try_volume(run, i, ids);
         while (answer == ANSWER_TYPED && !run->opened[i] && run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES);

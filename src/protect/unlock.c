@@ -36,22 +36,22 @@ static int use_tpm(struct tpm *tpm, const struct pins *pins, struct error *error
     return r ? r : tpm_index_use(tpm, &pins->index, error);
 }
 
-static int prepare(struct unlock *unlock, struct tpm *tpm, struct error *error)
+static int prepare(struct unlock *unlock, struct error *error)
 {
-    int r = target_prepare(&unlock->target, tpm, NULL, error);
+    int r = target_prepare(&unlock->target, unlock->tpm, NULL, error);
 
     if (r != ERROR_MISMATCH || !unlock->target.unseal.capped || !unlock->state.authority)
         return r;
     unlock->signer = authority_signer(unlock->state.authority);
     unlock->by_authority = true;
-    return target_prepare(&unlock->target, tpm, &unlock->signer, error);
+    return target_prepare(&unlock->target, unlock->tpm, &unlock->signer, error);
 }
 
 int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, const char *device, struct error *error)
 {
     int r;
 
-    *ret = (struct unlock){ .state.lock = -1 };
+    *ret = (struct unlock){ .tpm = tpm, .state.lock = -1 };
     r = state_open(state_folder, STATE_READ, &ret->state, error);
     if (!r)
         r = find_pin(ret, device, error);
@@ -59,7 +59,14 @@ int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, 
         r = target_open(&ret->target, &ret->state.pins, &ret->pin, error);
     if (!r)
         r = use_tpm(tpm, &ret->state.pins, error);
-    return r ? r : prepare(ret, tpm, error);
+    return r ? r : prepare(ret, error);
+}
+
+int unlock_choose(struct unlock *unlock, unsigned operator_number, struct error *error)
+{
+    int r = target_choose_operator(&unlock->target, operator_number, error);
+
+    return r ? r : prepare(unlock, error);
 }
 
 int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const char *device, struct error *error)

@@ -10,6 +10,7 @@
 #include "protect/target.h"
 
 struct unlock {
+    struct tpm *tpm;
     struct state state;
     struct pinned_volume pin; /* the volume's pin, with the device that was given */
     struct target target;
@@ -23,7 +24,11 @@ struct unlock {
 int unlock_begin(struct unlock *ret, struct tpm *tpm, const char *state_folder, const char *device,
                  struct error *error);
 
-/* The same without the TPM: the volume's header, compared with the pin, for unlock_try_recovery(). */
+/* Where target_operators() are several, unlock_begin() has prepared any one of them; this is the one whose PIN is
+ * tried. ERROR_NO_PROTECTOR: there is none. */
+int unlock_choose(struct unlock *unlock, unsigned operator_number, struct error *error);
+
+/* As unlock_begin(), but without the TPM: the volume's header, compared with the pin, for unlock_try_recovery(). */
 int unlock_begin_recovery(struct unlock *ret, const char *state_folder, const char *device, struct error *error);
 
 /* One try; `pin` is NULL for a protector without one. The opener (payload.h) is proven to open the volume. */

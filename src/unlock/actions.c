@@ -30,6 +30,11 @@ static int ask_pin(void *context, const char *prompt, struct secret *ret, struct
     return ask_secret(context, prompt, ret, error);
 }
 
+static int ask_number(void *context, const char *prompt, struct secret *ret, struct error *error)
+{
+    return ask_visible(context, prompt, ret, error);
+}
+
 static int ask_key(void *context, const char *prompt, struct secret *ret, struct error *error)
 {
     return ask_recovery_key(context, prompt, ret, error);
@@ -71,6 +76,7 @@ int action_all(const struct arguments *arguments)
         .ui = { .show = show,
                 .detail = arguments->verbose ? show : NULL,
                 .ask = ask_pin,
+                .ask_number = ask_number,
                 .ask_recovery_key = ask_key,
                 .context = &way },
     };

@@ -47,6 +47,7 @@ def test_by_pin(bench, enrolled):
     (entry,) = document["entries"]
     assert entry["BOOTSEAL_VOLUME"] == enrolled.name and entry["BOOTSEAL_UUID"] == enrolled.uuid
     assert entry["BOOTSEAL_BY"] == "tpm2-pin" and entry["PRIORITY"] == "6"
+    assert entry["BOOTSEAL_OPERATOR"] == "1" and entry["BOOTSEAL_PROTECTOR"] == enrolled.token()["id"]
     assert document["lockout_counter"] == {"before": 0, "after": 0}
 
 

@@ -35,7 +35,7 @@ def test_json(bench, enrolled):
     check_schema(result.json, "change-pin")
     new, approval_now = enrolled.token(), enrolled.token("bootseal-approval")
     assert result.json == {"changed": [{"volume": enrolled.uuid, "name": enrolled.name, "protector": new["id"],
-                                        "keyslot": int(new["keyslots"][0])}]}
+                                        "operator": 1, "keyslot": int(new["keyslots"][0])}]}
     assert new["id"] != token["id"] and new["keyslots"] != token["keyslots"]
     assert new["kdf"]["salt"] != token["kdf"]["salt"]
     assert approval_now["branches"] == approval["branches"] and approval_now["objects"] != approval["objects"]
@@ -294,7 +294,7 @@ def test_no_pin_to_change(bench, volume):
 
 
 def test_several_protectors_with_a_pin(bench, enrolled):
-    """A header with two of them: which one must be said."""
+    """A header with two of one operator: which one must be said."""
     token = enrolled.token()
     other = {**token, "id": "11111111-2222-4333-8444-555555555555"}
     enrolled.put_token(other, 20)

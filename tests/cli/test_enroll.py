@@ -149,7 +149,7 @@ def test_missing_device(bench, device):
 
 def test_second_of_a_kind(bench, enrolled):
     """Status 10; the words name the protector that is there and how to remove it."""
-    result = bench.try_enroll(enrolled, pin="9085746321")
+    result = bench.try_enroll(enrolled, "--operator", "1", pin="9085746321")
     assert result.rc == 10
     assert enrolled.token()["id"] in result.stderr and "bootseal remove" in result.stderr
     assert bench.unlock(enrolled).rc == 0

@@ -22,8 +22,8 @@ def test_json(bench, enrolled):
     result = bench.unlock(enrolled, "--json")
     assert result.rc == 0
     check_schema(result.json, "unlock")
-    assert result.json == {"volume": enrolled.uuid, "protector": enrolled.token()["id"], "recovery_id": None,
-                           "by": "boot-state", "activated": False}
+    assert result.json == {"volume": enrolled.uuid, "protector": enrolled.token()["id"], "operator": 1,
+                           "recovery_id": None, "by": "boot-state", "activated": False}
     assert not Path("/dev/mapper", enrolled.name).exists()
 
 

@@ -55,7 +55,7 @@ POLICY = {
     "kdf": {"memory_kib": 8192, "time_ms": 1},
 }
 
-PROMPT = r"PIN for [^\r\n]* left\): "
+PROMPT = r"(?:PIN (?:of operator \d+ )?for [^\r\n]* left\)|Operator \([^\r\n]*\)): "
 
 
 @dataclasses.dataclass(frozen=True)

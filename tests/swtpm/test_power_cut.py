@@ -2,6 +2,7 @@
 
 import pytest
 
+import cut_writes
 from bootseal import PASSPHRASE, PIN
 from power_switch import PowerSwitch
 
@@ -53,6 +54,66 @@ def test_threat_16_enroll_a_second_volume(bench, enrolled, name, executed):
     bench.enroll(second)
     assert bench.unlock(enrolled).rc == 0 and bench.unlock(second).rc == 0
     assert len(second.token("bootseal-approval")["objects"]) == 2
+
+
+SECOND_PIN = "9085746321"
+
+
+def enroll_second_operator(bench, volume):
+    """The call that adds another PIN to a volume."""
+    return bench.arguments("enroll", *bench.enroll_options, "--operator", "2", volume, pin=SECOND_PIN, key=PASSPHRASE)
+
+
+def assert_first_operator(bench, volume):
+    """Number 1 opens with the own PIN, here and in the initramfs, whatever became of number 2."""
+    assert bench.unlock(volume, "--operator", "1").rc == 0
+    both = len(volume.tokens("bootseal")) == 2
+    assert bench.unlock_all(*["1"] * both, PIN).rc == 0
+    bench.boot()
+    assert bench.tpm.lockout_counter() <= 1  # an Unseal that the power cut ended
+
+
+def assert_second_operator(bench, volume):
+    """Said again, it is done once, and nothing is left beside it."""
+    assert bench.run(enroll_second_operator(bench, volume)).rc in (0, 10)
+    assert bench.unlock(volume, "--operator", "2", pin=SECOND_PIN).rc == 0
+    assert bench.unlock(volume, "--operator", "1").rc == 0
+    bench.enroll(volume, "--operator", "3", pin="5061728394")  # which clears away what a cut at the very end has left
+    assert volume.keyslots() == {0, 1, 2, 3} and volume.tokens("bootseal-pending") == {}
+    assert len(volume.token("bootseal-approval")["objects"]) == 3
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])
+@pytest.mark.parametrize("name", ["Create", "NV_Write", "Unseal"])
+def test_threat_16_enroll_a_second_operator(bench, enrolled, name, executed):
+    """The first one opens as before."""
+    cut_at(bench, enroll_second_operator(bench, enrolled), name, executed)
+    assert_first_operator(bench, enrolled)
+    assert_second_operator(bench, enrolled)
+
+
+@pytest.mark.parametrize("number", range(2, 62, 5))
+def test_threat_16_enroll_a_second_operator_at_a_write(bench, enrolled, number):
+    """Of the header, or of a file of the state folder."""
+    result = bench.run(enroll_second_operator(bench, enrolled),
+                       environment=cut_writes.environment(enrolled, number, False))
+    bench.tpm.power_cut()
+    bench.boot()
+    assert result.rc in (0, cut_writes.STATUS_CUT)
+    assert_first_operator(bench, enrolled)
+    assert_second_operator(bench, enrolled)
+
+
+@pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])
+@pytest.mark.parametrize("verb", ["change-pin", "remove"])
+def test_threat_16_second_operator(bench, enrolled, verb, executed):
+    """The first one opens while the second one's PIN is changed or removed."""
+    bench.enroll(enrolled, pin=SECOND_PIN)
+    change = ["--policy", bench.policy, "--new-pin-file", bench.secret_file("5061728394", "new")]
+    pin = SECOND_PIN if verb == "change-pin" else None
+    argv = bench.arguments(verb, *change * (pin is not None), "--operator", "2", enrolled, pin=pin)
+    assert cut_at(bench, argv, "NV_Write", executed).rc in (0, 6)
+    assert_first_operator(bench, enrolled)
 
 
 @pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])

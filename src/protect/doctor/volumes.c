@@ -158,8 +158,9 @@ static void no_pin(const struct doctor_facts *facts, const struct doctor_check *
                                         i++) if (volume->status->protectors.items[i].kind == PROTECTOR_TPM2)
         doctor_find(findings, check, name_of(volume),
                     "if that was not meant: bootseal remove --protector ID, then enroll with a PIN",
-                    "the protector %s has no PIN: whoever switches the machine on has the data",
-                    volume->status->protectors.items[i].id);
+                    "the protector %s has no PIN: whoever switches the machine on has the data%s",
+                    volume->status->protectors.items[i].id,
+                    status_has_bypassed_pin(volume->status) ? ", and the PINs of the volume protect nothing" : "");
 }
 
 static void nothing_enrolled(const struct doctor_facts *facts, const struct doctor_check *check,

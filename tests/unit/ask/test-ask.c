@@ -156,6 +156,37 @@ static void a_program_is_asked_when_there_is_one(void **state)
     assert_memory_equal(secret.bytes, "PIN: ", 5);
 }
 
+static void ask_number(const char *console, struct pty_report *report)
+{
+    const struct ask_way way = { .console = console };
+    cleanup(secret_free) struct secret number = { 0 };
+    struct error error;
+    int r = ask_visible(&way, "Operator (1 Anna, 2 Bert)", &number, &error);
+
+    pty_report_secret(report, r, &number, &error);
+}
+
+/* What is no secret is seen while it is typed, but for a program that asks in its own way. */
+static void a_number_is_seen(void **state)
+{
+    struct pty *pty = *state;
+    const struct ask_way by_program = { .askpass = "/bin/echo", .console = pty->path };
+    cleanup(secret_free) struct secret number = { 0 };
+    struct pty_report report;
+    struct error error;
+
+    assert_int_equal(ask_visible(&by_program, "Operator", &number, &error), 0);
+    assert_memory_equal(number.bytes, "Operator: ", number.size);
+    pty_start(pty, PTY_CONTROLLING, ask_number);
+    pty_expect_output(pty, "Operator (1 Anna, 2 Bert): ", NULL, 0);
+    pty_expect_echo(pty, true);
+    pty_type(pty, "2\n", 2);
+    report = pty_wait(pty);
+    assert_int_equal(report.kind, 0);
+    assert_int_equal(report.size, 1);
+    assert_memory_equal(report.bytes, "2", 1);
+}
+
 static void a_message_is_one_clean_line(void **state)
 {
     struct pty *pty = *state;
@@ -209,6 +240,7 @@ int main(void)
         on_pty(three_unclear_answers_are_an_error),
         on_pty(the_end_of_input_is_no_answer),
         on_pty(a_program_is_asked_when_there_is_one),
+        on_pty(a_number_is_seen),
         on_pty(a_message_is_one_clean_line),
         on_pty(a_long_message_is_cut),
         cmocka_unit_test(a_message_to_nowhere_is_dropped),

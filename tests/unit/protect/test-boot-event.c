@@ -64,6 +64,20 @@ static void drop(struct boot_events **events)
     free(*events);
 }
 
+/* Whose PIN it was. */
+static void test_operator(void **state)
+{
+    cleanup(free_ptr) struct boot_record *record = new_record();
+    cleanup(drop) struct boot_events *events = NULL;
+
+    (void)state;
+    record->volumes[0].operator_number = 2;
+    strcpy(record->volumes[0].protector, LUKS_FILE_UUID);
+    events = events_of(record, NULL);
+    assert_field(&events->items[0], "BOOTSEAL_OPERATOR", "2");
+    assert_field(&events->items[0], "BOOTSEAL_PROTECTOR", LUKS_FILE_UUID);
+}
+
 static void test_opened_by_pin(void **state)
 {
     cleanup(free_ptr) struct boot_record *record = new_record();
@@ -78,6 +92,7 @@ static void test_opened_by_pin(void **state)
     assert_field(event, "SYSLOG_IDENTIFIER", "bootseal");
     assert_field(event, "BOOTSEAL_VOLUME", "cryptroot");
     assert_field(event, "BOOTSEAL_UUID", LUKS_FILE_UUID);
+    assert_field(event, "BOOTSEAL_OPERATOR", NULL); /* the report is older than the field */
     assert_field(event, "BOOTSEAL_BY", "tpm2-pin");
     assert_field(event, "BOOTSEAL_STATUS", "0");
     assert_field(event, "BOOTSEAL_MILLISECONDS", "812");
@@ -233,6 +248,7 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_operator),
         cmocka_unit_test(test_opened_by_pin),
         cmocka_unit_test(test_wrong_pins_before_it),
         cmocka_unit_test(test_each_status),

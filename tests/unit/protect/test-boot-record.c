@@ -26,7 +26,8 @@ static int setup(void **state)
         .cap_done = true,
         .tpm_error = "a word of the TPM",
         .volumes = {
-            { .name = "cryptroot", .uuid = LUKS_FILE_UUID, .opened = true, .by = PROTECTOR_TPM2_PIN, .wrong_pins = 2,
+            { .name = "cryptroot", .uuid = LUKS_FILE_UUID, .opened = true, .by = PROTECTOR_TPM2_PIN,
+              .operator_number = 2, .protector = "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0073", .wrong_pins = 2,
               .milliseconds = 812 },
             { .name = "data", .uuid = "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0072", .status = ERROR_MISMATCH,
               .reason = "a reason" },
@@ -61,6 +62,10 @@ static void test_reads_what_was_written(void **state)
     assert_true(root->opened && root->wrong_pins == 2 && root->milliseconds == 812 && root->status == ERROR_NONE);
     assert_string_equal(root->by, "tpm2-pin");
     assert_string_equal(root->recovery_id, "");
+    assert_int_equal(root->operator_number, 2);
+    assert_string_equal(root->protector, "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0073");
+    assert_int_equal(data->operator_number, 0);
+    assert_string_equal(data->protector, "");
     assert_false(data->opened);
     assert_string_equal(data->by, "");
     assert_string_equal(data->reason, "a reason");
@@ -75,6 +80,8 @@ static void test_other_versions(void **state)
     struct error error;
 
     json_edit(bench->path, "volumes/0/milliseconds", NULL);
+    json_edit(bench->path, "volumes/0/operator", NULL);
+    json_edit(bench->path, "volumes/0/protector", NULL);
     json_edit(bench->path, "volumes/0/by", "\"recovery\"");
     json_edit(bench->path, "volumes/0/recovery_id", "\"1a2b3c4d\"");
     json_edit(bench->path, "volumes/0/more", "[ 1 ]");
@@ -94,6 +101,8 @@ static void test_faults(void **state)
         { "volumes/0/status", "11" },
         { "volumes/0/status", "\"3\"" },
         { "volumes/0/wrong_pins", "-1" },
+        { "volumes/0/operator", "-1" },
+        { "volumes/0/protector", "1" },
         { "volumes/0/by", "7" },
         { "volumes/0/name", "[]" },
         { "volumes", "{}" },

@@ -178,6 +178,76 @@ static void test_not_in_force(void **state)
     assert_pin(machine, 1, MACHINE_PIN, WRONG_PIN);
 }
 
+static int unlock_as(struct machine *machine, size_t i, unsigned number, const char *text, struct error *error)
+{
+    cleanup(unlock_end) struct unlock unlock = { .state.lock = -1 };
+    cleanup(secret_free) struct secret pin = secret_of(text), opener = { 0 };
+    int r = unlock_begin(&unlock, machine->tpm, machine->state_folder, machine->volumes[i].path, error);
+
+    r = r ?: unlock_choose(&unlock, number, error);
+    return r ?: unlock_try(&unlock, &pin, &opener, error);
+}
+
+/* One operator's PIN; nobody else's object, token or PIN changes. */
+static void test_operator(void **state)
+{
+    struct machine *machine = *state;
+    struct change_pin_request request = a_request(machine, 0);
+    struct error error;
+
+    assert_int_equal(machine_enroll(machine, 0, MACHINE_OTHER_PIN).operator_number, 2);
+    request.operator_number = 2;
+    assert_error(try_change(&request, MACHINE_PIN, WRONG_PIN, &error), &error, ERROR_WRONG_PIN, "");
+    assert_good(try_change(&request, MACHINE_OTHER_PIN, WRONG_PIN, &error), &error);
+    assert_good(unlock_as(machine, 0, 1, MACHINE_PIN, &error), &error);
+    assert_good(unlock_as(machine, 0, 2, WRONG_PIN, &error), &error);
+    assert_error(unlock_as(machine, 0, 2, MACHINE_OTHER_PIN, &error), &error, ERROR_WRONG_PIN, "");
+    request.operator_number = 3;
+    assert_error(try_change(&request, MACHINE_PIN, MACHINE_OTHER_PIN, &error), &error, ERROR_NO_PROTECTOR,
+                 "operator 3 has no PIN");
+    assert_int_equal(machine_handles(machine), 0);
+}
+
+/* Not said beforehand: which ones there are is told, and nothing is tried until one is chosen. */
+static void test_operator_is_chosen(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(change_pin_end) struct change_pin change = { .state.lock = -1 };
+    cleanup(secret_free) struct secret old = secret_of(MACHINE_OTHER_PIN), new = secret_of(WRONG_PIN);
+    struct change_pin_request request = a_request(machine, -1);
+    struct error error;
+
+    machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    machine_enroll(machine, machine_add_volume(machine), MACHINE_PIN);
+    machine_enroll(machine, machine_add_volume(machine), MACHINE_OTHER_PIN);
+    assert_good(change_pin_begin(&change, &request, &error), &error);
+    assert_int_equal(change.operators.count, 2);
+    assert_error(change_pin_choose(&change, 5, &error), &error, ERROR_NO_PROTECTOR, "on this machine");
+    assert_int_equal(change.count, 3);
+    assert_good(change_pin_choose(&change, 2, &error), &error);
+    assert_int_equal(change.count, 2);
+    assert_good(change_pin_by_pin(&change, &old, &error), &error);
+    assert_good(change_pin_finish(&change, &new, &error), &error);
+    change_pin_end(&change);
+    assert_good(unlock_as(machine, 0, 1, MACHINE_PIN, &error), &error);
+    assert_good(unlock_as(machine, 0, 2, WRONG_PIN, &error), &error);
+    assert_good(unlock_as(machine, 1, 1, MACHINE_PIN, &error), &error);
+    assert_good(unlock_as(machine, 2, 2, WRONG_PIN, &error), &error);
+}
+
+static void test_operator_that_has_forgotten(void **state)
+{
+    struct machine *machine = *state;
+    struct change_pin_request request = a_request(machine, 0);
+    struct error error;
+
+    machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    request.operator_number = 1;
+    assert_good(try_change(&request, NULL, WRONG_PIN, &error), &error);
+    assert_good(unlock_as(machine, 0, 1, WRONG_PIN, &error), &error);
+    assert_good(unlock_as(machine, 0, 2, MACHINE_OTHER_PIN, &error), &error);
+}
+
 static void test_refusals(void **state)
 {
     struct machine *machine = *state;
@@ -219,6 +289,9 @@ int main(void)
         enrolled_test(test_shared),
         enrolled_test(test_forged_sharing),
         enrolled_test(test_not_in_force),
+        enrolled_test(test_operator),
+        enrolled_test(test_operator_is_chosen),
+        enrolled_test(test_operator_that_has_forgotten),
         enrolled_test(test_refusals),
         enrolled_test(test_lockout),
     };

@@ -157,10 +157,65 @@ static void test_one_of_each_kind(void **state)
     struct enroll_request request = machine_request(machine, 0);
     struct error error;
 
-    expect_refused(&request, MACHINE_OTHER_PIN, ERROR_REFUSED, "already has a protector of kind tpm2-pin");
+    request.operator_number = 1;
+    expect_refused(&request, MACHINE_OTHER_PIN, ERROR_REFUSED, "already has a PIN of operator 1");
     machine_enroll(machine, 0, NULL);
+    request.operator_number = 0;
     expect_refused(&request, NULL, ERROR_REFUSED, "already has a protector of kind tpm2 ");
     assert_good(machine_unlock(machine, 0, NULL, &error), &error);
+}
+
+/* Without a PIN nobody's. */
+static void test_operator_of_nothing(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+
+    request.operator_number = 2;
+    expect_refused(&request, NULL, ERROR_USAGE, "without a PIN");
+    request.operator_number = PROTECTOR_OPERATOR_MAX + 1;
+    expect_refused(&request, MACHINE_OTHER_PIN, ERROR_USAGE, "1 to 99");
+}
+
+/* The smallest number that is free, or that of the same PIN elsewhere; a number that was asked for in any case. */
+static void test_operators(void **state)
+{
+    struct machine *machine = *state;
+    size_t second = machine_add_volume(machine), third = machine_add_volume(machine);
+    struct enroll_request request = machine_request(machine, second);
+    struct protector with, own;
+    struct error error;
+
+    assert_int_equal(machine_enroll(machine, 0, MACHINE_OTHER_PIN).operator_number, 2);
+    assert_int_equal(machine_enroll(machine, second, MACHINE_OTHER_PIN).operator_number, 2);
+    assert_int_equal(machine_enroll(machine, second, "556677").operator_number, 3);
+    assert_int_equal(machine_enroll(machine, third, "889900").operator_number, 4);
+    request.operator_number = 77;
+    with = machine_enroll(machine, third, MACHINE_PIN);
+    assert_good(machine_try_enroll(&request, MACHINE_PIN, &own, &error), &error);
+    assert_int_equal(with.operator_number, 1);
+    assert_int_equal(own.operator_number, 77);
+    assert_true(kdf_parameters_equal(&with.kdf, &own.kdf));
+    assert_int_equal(machine_handles(machine), 0);
+}
+
+/* A further protector changes nothing that the initramfs carries; another name does. */
+static void test_pins_change_with_the_volume_only(void **state)
+{
+    struct machine *machine = *state;
+    struct enroll_request request = machine_request(machine, 0);
+    cleanup(secret_free) struct secret known = secret_of(LUKS_FILE_PASSPHRASE), pin = secret_of(MACHINE_OTHER_PIN);
+    struct error error;
+
+    for (int renamed = 0; renamed < 2; renamed++) {
+        cleanup(enroll_end) struct enroll enroll = { .state.lock = -1 };
+
+        request.name = renamed ? "renamed" : request.name;
+        assert_good(enroll_begin(&enroll, &request, &error), &error);
+        assert_good(enroll_check_passphrase(&enroll, &known, &error), &error);
+        assert_good(enroll_finish(&enroll, &pin, &error), &error);
+        assert_int_equal(enroll.pins_changed, renamed);
+    }
 }
 
 static void test_another_policy(void **state)
@@ -389,6 +444,9 @@ int main(void)
         machine_test(test_not_luks2),
         machine_test(test_unencrypted_state),
         enrolled_test(test_one_of_each_kind),
+        enrolled_test(test_operator_of_nothing),
+        enrolled_test(test_operators),
+        enrolled_test(test_pins_change_with_the_volume_only),
         enrolled_test(test_another_policy),
         machine_test(test_boot_states_that_do_not_count),
         machine_test(test_inactive_bank),

@@ -150,6 +150,25 @@ static void test_by_its_id(void **state)
     assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error); /* the other one stays */
 }
 
+static void test_by_the_operator(void **state)
+{
+    struct machine *machine = *state;
+    struct remove_request request = { .tpm = machine->tpm,
+                                      .state_folder = machine->state_folder,
+                                      .device = machine->volumes[0].path,
+                                      .operator_number = 3 };
+    struct remove_result result;
+    struct error error;
+
+    machine_enroll(machine, 0, NULL);
+    machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    assert_error(remove_protectors(&request, &result, &error), &error, ERROR_NO_PROTECTOR, "no PIN of operator 3");
+    request.operator_number = 2;
+    assert_good(remove_protectors(&request, &result, &error), &error);
+    assert_int_equal(result.removed, 1);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_PROTECTOR), 2);
+}
+
 /* With a second protector left, the volume has a way in. */
 static void test_not_the_last_way_in(void **state)
 {
@@ -223,6 +242,7 @@ int main(void)
         enrolled_test(test_last_of_the_machine),
         enrolled_test(test_last_way_in),
         enrolled_test(test_by_its_id),
+        enrolled_test(test_by_the_operator),
         enrolled_test(test_not_the_last_way_in),
         machine_test(test_nothing_to_remove),
         two_test(test_without_a_tpm),

@@ -21,7 +21,8 @@ static void fill(struct report *report)
         .cap_done = true,
         .volumes = {
             { .name = "cryptroot", .uuid = LUKS_FILE_UUID, .opened = true, .by = PROTECTOR_TPM2_PIN,
-              .status = ERROR_NONE, .wrong_pins = 2, .milliseconds = 812 },
+              .status = ERROR_NONE, .wrong_pins = 2, .operator_number = 2,
+              .protector = "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0073", .milliseconds = 812 },
             { .name = "data", .uuid = "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0072", .opened = false,
               .status = ERROR_MISMATCH, .reason = "a \"reason\" with quotes" },
         },
@@ -114,6 +115,10 @@ static void test_volumes_are_told(void **state)
     assert_int_equal(json_object_get_int(json_object_object_get(first, "milliseconds")), 812);
     assert_null(json_object_object_get(first, "reason"));
     assert_null(json_object_object_get(first, "recovery_id"));
+    assert_string_equal(text_of(first, "protector"), "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0073");
+    assert_int_equal(json_object_get_int(json_object_object_get(first, "operator")), 2);
+    assert_null(json_object_object_get(second, "protector"));
+    assert_null(json_object_object_get(second, "operator"));
     assert_false(json_object_get_boolean(json_object_object_get(second, "opened")));
     assert_null(json_object_object_get(second, "by"));
     assert_int_equal(json_object_get_int(json_object_object_get(second, "status")), 3);
@@ -209,9 +214,11 @@ static void test_opening(void **state)
     assert_string_equal(opening.by, "tpm2-pin");
     assert_string_equal(opening.reason, "");
     assert_int_equal(opening.wrong_pins, 2);
+    assert_int_equal(opening.operator_number, 2);
     assert_good(report_read_opening(bench->path, bench->report.volumes[1].uuid, &opening, &error), &error);
     assert_true(opening.known && !opening.opened);
     assert_string_equal(opening.by, "");
+    assert_int_equal(opening.operator_number, 0);
     assert_string_equal(opening.reason, "a \"reason\" with quotes");
     assert_good(report_read_opening(bench->path, "0f4a7c52-1d1e-4b86-9a77-51c5ea1b0099", &opening, &error), &error);
     assert_false(opening.known);
@@ -231,6 +238,9 @@ static void test_opening_faults(void **state)
         { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\"}]" },
         { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\", \"opened\": true, \"by\": \"0123456789abcdef\"}]" },
         { "volumes", "[{\"uuid\": \"" LUKS_FILE_UUID "\", \"opened\": true, \"by\": 1}]" },
+        { "volumes/0/operator", "0" },
+        { "volumes/0/operator", "100" },
+        { "volumes/0/operator", "\"2\"" },
     };
     struct bench *bench = *state;
 

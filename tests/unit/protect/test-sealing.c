@@ -137,27 +137,6 @@ static void test_install_compares(void **state)
     assert_int_equal(machine_keyslots(machine, 0), keyslots);
 }
 
-static void test_choose_kdf(void **state)
-{
-    struct machine *machine = *state;
-    struct protector other = machine_enroll(machine, machine_add_volume(machine), MACHINE_OTHER_PIN);
-    cleanup(shop_free) struct shop shop = { .state.lock = -1 };
-    cleanup(secret_free) struct secret pin = secret_of(MACHINE_OTHER_PIN);
-    const struct kdf_rules *rules = &machine->policy.kdf;
-    struct kdf_parameters shared, fresh;
-    struct tpm_state now;
-    struct error error;
-
-    open_shop(machine, 0, &shop);
-    assert_good(sealing_choose_kdf(machine->tpm, &shop.state, 3, rules, &pin, &shared, &error), &error);
-    assert_memory_equal(shared.salt, other.kdf.salt, KDF_SALT_BYTES);
-    assert_good(sealing_choose_kdf(machine->tpm, &shop.state, 1, rules, &pin, &fresh, &error), &error);
-    assert_memory_not_equal(fresh.salt, other.kdf.salt, KDF_SALT_BYTES);
-    assert_good(tpm_state_read(machine->tpm, &now, &error), &error);
-    assert_int_equal(now.lockout_counter, 0);
-    assert_int_equal(machine_handles(machine), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,7 +144,6 @@ int main(void)
         enrolled_test(test_settle_ends_what_was_cut),
         enrolled_test(test_settle_leaves_the_last_object),
         enrolled_test(test_install_compares),
-        enrolled_test(test_choose_kdf),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,6 +112,84 @@ static void test_same_pin(void **state)
     assert_false(target_same_pin(&y, &y));
 }
 
+/* Chosen by number or by salt; what was prepared for another one is given back to the TPM. */
+static void test_operators(void **state)
+{
+    struct machine *machine = *state;
+    struct protector bert = machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct target *target = &opened.target;
+    struct operator_list operators = { 0 };
+    struct kdf_parameters fresh = { 8192, 1, 1, { 0 } };
+    struct error error;
+
+    assert_good(open_now(machine, &opened, &error), &error);
+    target_operators(target, &operators);
+    assert_int_equal(operators.count, 2);
+    assert_int_equal(target->protector->operator_number, 1);
+    assert_good(tpm_srk_use(machine->tpm, &opened.state.pins.srk, &error), &error);
+    assert_good(tpm_index_use(machine->tpm, &opened.state.pins.index, &error), &error);
+    assert_good(target_prepare(target, machine->tpm, NULL, &error), &error);
+    assert_good(target_choose_operator(target, 1, &error), &error);
+    assert_true(target->prepared);
+    assert_good(target_choose_operator(target, 2, &error), &error);
+    assert_false(target->prepared);
+    assert_int_equal(machine_handles(machine), 0);
+    assert_string_equal(target->protector->id, bert.id);
+    assert_error(target_choose_operator(target, 3, &error), &error, ERROR_NO_PROTECTOR, "operator 3 has no PIN");
+    assert_string_equal(target->protector->id, bert.id);
+    assert_good(target_choose_operator(target, 1, &error), &error);
+    assert_error(target_choose_same_pin(target, &fresh, &error), &error, ERROR_NO_PROTECTOR, "");
+    assert_good(target_choose_same_pin(target, &bert.kdf, &error), &error);
+    assert_int_equal(target->protector->operator_number, 2);
+}
+
+/* One that the pins do not know, or that has lost its keyslot, is passed over while there is a better one. */
+static void test_the_better_protector(void **state)
+{
+    static const struct {
+        const char *member, *json;
+    } edits[] = {
+        { "keyslots", "[]" },
+        { "kdf/memory_kib", "64" },
+    };
+    struct machine *machine = *state;
+    struct protector bert = machine_enroll(machine, 0, MACHINE_OTHER_PIN);
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct error error;
+    int first;
+
+    assert_good(open_now(machine, &opened, &error), &error);
+    first = opened.target.protector->token;
+    machine_copy(machine->volumes[0].path, scratch_path(&machine->scratch, "genuine"));
+    for (size_t i = 0; i < array_size(edits); i++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "tokens/%d/%s", first, edits[i].member);
+        luks_set(machine->volumes[0].path, path, edits[i].json);
+        assert_good(open_now(machine, &opened, &error), &error);
+        assert_string_equal(opened.target.protector->id, bert.id);
+        assert_error(target_choose_operator(&opened.target, 1, &error), &error, ERROR_METADATA, "");
+        assert_string_equal(opened.target.protector->id, bert.id);
+        machine_copy(scratch_path(&machine->scratch, "genuine"), machine->volumes[0].path);
+    }
+}
+
+static void test_no_operators_without_a_pin(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct operator_list operators = { 0 };
+    struct error error;
+
+    machine_enroll(machine, 0, NULL);
+    assert_good(open_now(machine, &opened, &error), &error);
+    target_operators(&opened.target, &operators);
+    assert_int_equal(operators.count, 0);
+    assert_good(target_choose_operator(&opened.target, 1, &error), &error); /* who asks for it gets it */
+    assert_true(target_has_pin(&opened.target));
+}
+
 static void test_no_protector(void **state)
 {
     struct machine *machine = *state;
@@ -217,6 +295,9 @@ int main(void)
         enrolled_test(test_freed_while_prepared),
         enrolled_test(test_a_protector_without_pin_comes_first),
         cmocka_unit_test(test_same_pin),
+        enrolled_test(test_operators),
+        enrolled_test(test_the_better_protector),
+        enrolled_test(test_no_operators_without_a_pin),
         enrolled_test(test_no_protector),
         enrolled_test(test_protector_without_keyslot),
         enrolled_test(test_edited_protector),
