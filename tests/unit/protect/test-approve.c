@@ -55,14 +55,14 @@ static struct approval longer(const struct state *state)
     return next;
 }
 
-static void write_header(struct machine *machine, size_t i, const struct approval *approval,
+static void write_header(struct machine *machine, size_t i, const struct state *state, const struct approval *approval,
                          const struct approval *next)
 {
     cleanup(volume_close) struct volume *volume = NULL;
     struct error error;
 
     assert_good(volume_open(&volume, machine->volumes[i].path, &error), &error);
-    assert_good(approve_write_token(volume, approval, next, &error), &error);
+    assert_good(approve_write_token(volume, state, approval, next, &error), &error);
 }
 
 static void write_index(struct machine *machine, struct state *state, const struct approval *approval)
@@ -99,7 +99,7 @@ static void change_and_cut(struct machine *machine, enum cut cut)
         assert_good(state_save_approval(&state, &error), &error);
     for (size_t i = 0; i < 2; i++)
         if (cut >= CUT_AFTER_FIRST_HEADER + i)
-            write_header(machine, i, &state.approval, &state.next);
+            write_header(machine, i, &state, &state.approval, &state.next);
     if (cut >= CUT_AFTER_INDEX)
         write_index(machine, &state, &state.next);
     approval_free(&state.approval);
@@ -110,7 +110,7 @@ static void change_and_cut(struct machine *machine, enum cut cut)
         assert_good(state_save_approval(&state, &error), &error);
     for (size_t i = 0; i < 2; i++)
         if (cut >= CUT_AFTER_FIRST_REWRITE + i)
-            write_header(machine, i, &state.approval, NULL);
+            write_header(machine, i, &state, &state.approval, NULL);
 }
 
 static void expect_both_open(struct machine *machine)
@@ -395,7 +395,7 @@ static void test_tokens_of_others_hand(void **state)
     luks_set(machine->volumes[0].path, "tokens/8",
              "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1, \"forged\": true }");
     assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 3);
-    write_header(machine, 0, &own.approval, NULL);
+    write_header(machine, 0, &own, &own.approval, NULL);
     assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
     state_close(&own);
     expect_both_open(machine);

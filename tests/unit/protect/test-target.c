@@ -202,7 +202,7 @@ static void test_both_lists(void **state)
     branch = next.branches[approval_find_branch(&next, BRANCH_BOOT)];
     assert_good(approval_add_branch(&next, &branch, &error), &error);
     assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
-    assert_good(approve_write_token(volume, &now.approval, &next, &error), &error);
+    assert_good(approve_write_token(volume, &now, &now.approval, &next, &error), &error);
     state_close(&now);
     assert_good(open_now(machine, &opened, &error), &error);
     assert_true(opened.target.has_next);
