@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cli/journal.h"
 #include "cli/verb.h"
+#include "protect/provision/rotation.h"
 
 #include <string.h>
 #include <syslog.h>
@@ -18,6 +19,7 @@ struct outcome {
     bool written; /* false: an earlier run in this boot had */
     bool counter_read;
     unsigned before, after;
+    bool rotation_ended;
 };
 
 /* For machines without a journal, and for people. */
@@ -84,6 +86,25 @@ static int reset_counter(const struct call *call, struct boot_ok *boot_ok, struc
     return r ? r : write_events(&boot_ok->events, first, outcome, error);
 }
 
+/* What stays of it is there for the next boot, and for doctor to find. */
+static int end_rotation(const struct call *call, const struct boot_ok *boot_ok, struct outcome *outcome,
+                        struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    int r;
+
+    if (!boot_ok->ends_rotation)
+        return 0;
+    r = call_open_tpm(call, &tpm, error);
+    if (!r)
+        r = rotation_end(tpm, boot_ok->state_folder, NULL, error);
+    if (r)
+        return r;
+    outcome->rotation_ended = true;
+    log_info("this boot has proven the new authority: the old one is taken away");
+    return 0;
+}
+
 static int add_entry(struct json_object *list, const struct boot_event *event, struct error *error)
 {
     struct json_object *object = json_object_new_object();
@@ -126,6 +147,8 @@ static int print_document(const struct boot_ok *boot_ok, const struct outcome *o
         r = json_add(document, "journal", json_object_new_boolean(outcome->journal), error);
     if (!r)
         r = add_counter(document, outcome, error);
+    if (!r)
+        r = json_add(document, "rotation_ended", json_object_new_boolean(outcome->rotation_ended), error);
     return r ? r : print_json(document, error);
 }
 
@@ -151,6 +174,8 @@ static int run(struct call *call, struct error *error)
         r = record(&boot_ok, &outcome, error);
     if (!r)
         r = reset_counter(call, &boot_ok, &outcome, error);
+    if (!r)
+        r = end_rotation(call, &boot_ok, &outcome, error);
     return r ? error_prefix(error, "boot-ok") : print_result(call, &boot_ok, &outcome, error);
 }
 

@@ -13,6 +13,7 @@ struct boot_ok {
     bool has_record;  /* else the initramfs left none */
     bool is_recorded; /* by an earlier run in this boot */
     bool wants_reset; /* a PIN opened a volume of this machine */
+    bool ends_rotation; /* this boot has proven a new authority: the old one is to go, by rotation_end() */
     struct boot_record record;
     struct boot_events events;
 };

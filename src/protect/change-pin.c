@@ -170,6 +170,7 @@ int change_pin_begin(struct change_pin *ret, const struct change_pin_request *re
     if (request->forgotten && !request->device)
         return error_set(error, ERROR_USAGE, "a passphrase opens one volume: name it");
     r = state_open(request->state_folder, STATE_CHANGE, &ret->state, error);
+    r = r ?: state_refuse_rotation(&ret->state, error);
     r = r ?: find_volumes(ret, error);
     r = r ?: prepare_tpm(ret, error);
     return r || request->forgotten ? r : check_first(ret, error);

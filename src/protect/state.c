@@ -83,19 +83,18 @@ static int switch_file(const struct state *state, const char *name, struct error
     return r ?: file_move(next, here, error);
 }
 
+/* The pins first: without them neither TPM nor header is looked at for what may be left. */
 static int drop_folder(const struct state *state, const char *folder, struct error *error)
 {
-    static const char *const files[] = { "approval.json", "pins.json", "lock", "complete" };
-    cleanup(free_ptr) char *path = NULL, *key = NULL;
+    static const char *const files[] = { "pins.json", "authority.pem", "approval.json", "lock", "complete" };
+    cleanup(free_ptr) char *path = NULL;
     int r = path_of(state, folder, &path, error);
 
-    r = r ?: path_of_rotated(state, folder, rotated_files[0], &key, error);
-    r = r ?: file_wipe(key, error);
     for (size_t i = 0; !r && i < array_size(files); i++) {
         cleanup(free_ptr) char *file = NULL;
 
         r = path_of_rotated(state, folder, files[i], &file, error);
-        r = r || !file_exists(file) ? r : file_remove(file, error);
+        r = r ?: file_wipe(file, error);
     }
     return r ?: file_remove_folder(path, error);
 }

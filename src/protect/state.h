@@ -23,7 +23,7 @@
 
 #define STATE_FOLDER "/var/lib/bootseal"
 
-enum rotation {
+enum rotation_stage {
     ROTATION_NONE,
     ROTATION_BEGUN,   /* "next" is being made, or was cut: it counts for nothing */
     ROTATION_WAITING, /* the new authority is in force, and the old one has not been taken back yet */
@@ -39,7 +39,7 @@ struct state {
     bool has_next; /* a change was cut */
     struct approval next;
     struct authority *authority; /* NULL: not there */
-    enum rotation rotation;
+    enum rotation_stage rotation;
     struct object_name other_index; /* while there is one: of "next" or "retired"; all zero: not known yet */
 };
 
@@ -65,7 +65,7 @@ int state_open_rotated(const struct state *state, const char *name, struct state
 /* The commit point of a rotation: "next" is in force. The state is what it was before: close it, and open it anew. */
 int state_commit_next(const struct state *state, struct error *error);
 
-/* Removes one of the two folders, the authority's key first, which is wiped. */
+/* Removes one of the two folders, if it is there; what is in it is wiped. */
 int state_drop_rotated(const struct state *state, const char *name, struct error *error);
 
 int state_save_pins(struct state *state, struct error *error);
