@@ -203,7 +203,7 @@ int file_make_folder(const char *path, mode_t mode, struct error *error)
         *slash = '/';
     }
     if (mkdir(path, mode) == 0)
-        return 0;
+        return sync_folder_of(path, error);
     if (errno == EEXIST && stat(path, &status) == 0 && !S_ISDIR(status.st_mode))
         errno = ENOTDIR;
     return errno == EEXIST ? 0 : error_errno(error, errno, "cannot make the folder \"%s\"", path);

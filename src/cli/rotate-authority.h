@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cli/verb.h"
-#include "tpm/tpm.h"
 
 /* The options that go with it, against each other. */
 int rotate_authority_check(const struct call *call, struct error *error);
