@@ -83,18 +83,25 @@ static int switch_file(const struct state *state, const char *name, struct error
     return r ?: file_move(next, here, error);
 }
 
-/* The pins first: without them neither TPM nor header is looked at for what may be left. */
+/* The pins first: without them nobody looks at what may be left. The key is wiped. */
 static int drop_folder(const struct state *state, const char *folder, struct error *error)
 {
-    static const char *const files[] = { "pins.json", "authority.pem", "approval.json", "lock", "complete" };
+    static const struct {
+        const char *name;
+        int (*remove)(const char *path, struct error *error);
+    } files[] = {
+        { "pins.json", file_remove }, { "authority.pem", file_wipe }, { "approval.json", file_remove },
+        { "lock", file_remove },      { "complete", file_remove },
+    };
     cleanup(free_ptr) char *path = NULL;
     int r = path_of(state, folder, &path, error);
 
     for (size_t i = 0; !r && i < array_size(files); i++) {
         cleanup(free_ptr) char *file = NULL;
 
-        r = path_of_rotated(state, folder, files[i], &file, error);
-        r = r ?: file_wipe(file, error);
+        r = path_of_rotated(state, folder, files[i].name, &file, error);
+        if (!r && file_exists(file))
+            r = files[i].remove(file, error);
     }
     return r ?: file_remove_folder(path, error);
 }

@@ -46,14 +46,16 @@ static int use_owner_auth(struct tpm *tpm, const struct secret *auth, struct err
 int rotation_take_back(struct tpm *tpm, struct state *state, struct error *error)
 {
     cleanup(state_close) struct state next = { .lock = -1 };
-    int r;
+    int r = 0;
 
     if (!has_folder(state, STATE_NEXT))
         return 0;
-    r = state_open_rotated(state, STATE_NEXT, &next, error);
-    /* without pins neither header nor TPM has heard of it */
-    if (!r && next.has_pins)
-        r = rotation_clean_headers(state, &next.pins.index.name, error) ?: undefine(tpm, &next, error);
+    /* without pins neither header nor TPM has heard of it, or not any more */
+    if (has_folder(state, STATE_NEXT "/pins.json")) {
+        r = state_open_rotated(state, STATE_NEXT, &next, error);
+        r = r ?: rotation_clean_headers(state, &next.pins.index.name, error);
+        r = r ?: undefine(tpm, &next, error);
+    }
     r = r ?: state_drop_rotated(state, STATE_NEXT, error);
     if (!r)
         state->rotation = ROTATION_NONE;

@@ -401,6 +401,31 @@ static void test_tokens_of_others_hand(void **state)
     expect_both_open(machine);
 }
 
+/* Of other indices only the list that a rotation has beside this one stays. */
+static void test_tokens_of_other_indices(void **state)
+{
+    static const char other[] = "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1, \"index\": "
+                                "\"000b000000000000000000000000000000000000000000000000000000000000beef\" }";
+    struct machine *machine = *state;
+    cleanup(state_close) struct state own = machine_state(machine);
+    struct error error;
+
+    luks_set(machine->volumes[0].path, "tokens/9", other);
+    own.rotation = ROTATION_WAITING;
+    own.other_index = (struct object_name){ { 0, 0x0b, [32] = 0xbe, [33] = 0xef } };
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 2);
+    own.other_index = (struct object_name){ { 0, 0x0b, 1 } };
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
+    luks_set(machine->volumes[0].path, "tokens/9", other);
+    own.rotation = ROTATION_NONE;
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
+    state_close(&own);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
+}
+
 static void test_reopen(void **state)
 {
     struct machine *machine = *state;
@@ -484,6 +509,7 @@ int main(void)
         two_test(test_withdraw_without_a_tpm),
         two_test(test_way_in_after_settling),
         two_test(test_tokens_of_others_hand),
+        enrolled_test(test_tokens_of_other_indices),
         two_test(test_reopen),
         enrolled_test(test_draft),
         machine_test(test_boot_branch),
