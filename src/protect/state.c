@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -83,26 +84,42 @@ static int switch_file(const struct state *state, const char *name, struct error
     return r ?: file_move(next, here, error);
 }
 
-/* The pins first: without them nobody looks at what may be left. The key is wiped. */
-static int drop_folder(const struct state *state, const char *folder, struct error *error)
+static void close_folder(DIR **folder)
 {
-    static const struct {
-        const char *name;
-        int (*remove)(const char *path, struct error *error);
-    } files[] = {
-        { "pins.json", file_remove }, { "authority.pem", file_wipe }, { "approval.json", file_remove },
-        { "lock", file_remove },      { "complete", file_remove },
-    };
-    cleanup(free_ptr) char *path = NULL;
-    int r = path_of(state, folder, &path, error);
+    if (*folder)
+        closedir(*folder);
+}
 
-    for (size_t i = 0; !r && i < array_size(files); i++) {
+/* Temporary files of writes that were cut included. */
+static int wipe_files(const char *path, struct error *error)
+{
+    cleanup(close_folder) DIR *folder = opendir(path);
+    struct dirent *entry;
+    int r = 0;
+
+    if (!folder)
+        return errno == ENOENT ? 0 : error_errno(error, errno, "cannot open the folder \"%s\"", path);
+    while (!r && (entry = readdir(folder))) {
         cleanup(free_ptr) char *file = NULL;
 
-        r = path_of_rotated(state, folder, files[i].name, &file, error);
-        if (!r && file_exists(file))
-            r = files[i].remove(file, error);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        file = file_path(path, entry->d_name);
+        r = file ? file_wipe(file, error) : error_no_memory(error);
     }
+    return r;
+}
+
+/* The pins first: without them nobody looks at what may be left, half wiped. */
+static int drop_folder(const struct state *state, const char *folder, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL, *pins = NULL;
+    int r = path_of(state, folder, &path, error);
+
+    r = r ?: path_of_rotated(state, folder, "pins.json", &pins, error);
+    if (!r && file_exists(pins))
+        r = file_remove(pins, error);
+    r = r ?: wipe_files(path, error);
     return r ?: file_remove_folder(path, error);
 }
 

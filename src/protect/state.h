@@ -65,7 +65,7 @@ int state_open_rotated(const struct state *state, const char *name, struct state
 /* The commit point of a rotation: "next" is in force. The state is what it was before: close it, and open it anew. */
 int state_commit_next(const struct state *state, struct error *error);
 
-/* Removes one of the two folders, if it is there; the key in it is wiped. */
+/* Removes one of the two folders, if it is there; what is in it is wiped. */
 int state_drop_rotated(const struct state *state, const char *name, struct error *error);
 
 int state_save_pins(struct state *state, struct error *error);

@@ -115,8 +115,8 @@ int rotation_end(struct tpm *tpm, const char *state_folder, const struct secret 
     r = r ?: approve_settle(tpm, &state, lost, error);
     r = r ?: retire(tpm, &state, error);
     tpm_owner_auth_use(tpm, NULL);
-    r = r ?: state_drop_rotated(&state, STATE_RETIRED, error);
     /* of a switch that was cut as its last file went */
     r = r ?: state_drop_rotated(&state, STATE_NEXT, error);
+    r = r ?: state_drop_rotated(&state, STATE_RETIRED, error);
     return r ? error_prefix(error, "the old authority is not taken away yet") : 0;
 }

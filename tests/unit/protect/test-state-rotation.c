@@ -285,12 +285,14 @@ static void test_wiped(void **state)
 {
     struct bench *bench = *state;
     cleanup(free_ptr) char *key = file_path(bench->folder, STATE_RETIRED "/authority.pem");
+    cleanup(free_ptr) char *left_behind = file_path(bench->folder, STATE_RETIRED "/authority.pem.new");
     cleanup(free_ptr) char *other = file_path(bench->folder, "copy");
     cleanup(free_ptr) char *text = NULL;
     struct error error;
     size_t size;
 
     assert_int_equal(commit(bench), 0);
+    assert_good(file_write(left_behind, "half of a key", 13, 0600, &error), &error);
     assert_good(file_link(key, other, &error), &error);
     assert_int_equal(drop_retired(bench), 0);
     assert_good(file_read(other, 4096, &text, &size, &error), &error);
