@@ -127,6 +127,54 @@ int file_remove(const char *path, struct error *error)
     return sync_folder_of(path, error);
 }
 
+int file_move(const char *from, const char *to, struct error *error)
+{
+    int r;
+
+    if (rename(from, to) < 0)
+        return error_errno(error, errno, "cannot rename \"%s\" to \"%s\"", from, to);
+    r = sync_folder_of(to, error);
+    return r ? r : sync_folder_of(from, error);
+}
+
+int file_link(const char *from, const char *to, struct error *error)
+{
+    if (link(from, to) < 0 && errno != EEXIST)
+        return error_errno(error, errno, "cannot link \"%s\" to \"%s\"", from, to);
+    return sync_folder_of(to, error);
+}
+
+static int overwrite(int fd, const char *path, struct error *error)
+{
+    static const char zeros[512];
+    struct stat status;
+    int r = 0;
+
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, errno, "cannot look at \"%s\"", path);
+    for (off_t left = status.st_size; !r && left > 0; left -= (off_t)sizeof(zeros))
+        r = write_all(fd, path, zeros, left < (off_t)sizeof(zeros) ? (size_t)left : sizeof(zeros), error);
+    return r;
+}
+
+int file_wipe(const char *path, struct error *error)
+{
+    cleanup(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_errno(error, errno, "cannot open \"%s\"", path);
+    r = overwrite(fd, path, error);
+    return r ? r : file_remove(path, error);
+}
+
+int file_remove_folder(const char *path, struct error *error)
+{
+    if (rmdir(path) < 0)
+        return errno == ENOENT ? 0 : error_errno(error, errno, "cannot remove the folder \"%s\"", path);
+    return sync_folder_of(path, error);
+}
+
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -155,7 +203,7 @@ int file_make_folder(const char *path, mode_t mode, struct error *error)
         *slash = '/';
     }
     if (mkdir(path, mode) == 0)
-        return 0;
+        return sync_folder_of(path, error);
     if (errno == EEXIST && stat(path, &status) == 0 && !S_ISDIR(status.st_mode))
         errno = ENOTDIR;
     return errno == EEXIST ? 0 : error_errno(error, errno, "cannot make the folder \"%s\"", path);

@@ -26,6 +26,19 @@ int file_remove(const char *path, struct error *error);
 
 bool file_exists(const char *path);
 
+/* Gives the file another name in place of what has that, and syncs both folders. */
+int file_move(const char *from, const char *to, struct error *error);
+
+/* A second name for the same file; one that is there already is left as it is, and is success. */
+int file_link(const char *from, const char *to, struct error *error);
+
+/* Overwrites the bytes where they lie, then removes the file if it is there. How much of that a flash disk does is its
+ * own affair. */
+int file_wipe(const char *path, struct error *error);
+
+/* Removes a folder that is empty, if it is there, and syncs the one above. */
+int file_remove_folder(const char *path, struct error *error);
+
 /* "FOLDER/NAME", freed by the caller; NULL when memory is short. */
 char *file_path(const char *folder, const char *name);
 

@@ -5,6 +5,7 @@
 #include "cli/journal.h"
 #include "cli/verb.h"
 #include "policy/document.h"
+#include "protect/provision/rotation.h"
 #include "protect/update/after-boot.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ struct outcome {
     enum golden_outcome golden;
     size_t dropped; /* boot states */
     bool resealed;
+    bool rotation_ended;
 };
 
 /* For machines without a journal, and for people. */
@@ -90,6 +92,25 @@ static int reset_counter(const struct call *call, struct boot_ok *boot_ok, struc
     if (outcome->before > 0 && outcome->after == 0)
         r = boot_events_counter_reset(outcome->before, &boot_ok->events, error);
     return r ? r : write_events(&boot_ok->events, first, outcome, error);
+}
+
+/* What stays of it is there for the next boot, and for doctor to find. */
+static int end_rotation(const struct call *call, const struct boot_ok *boot_ok, struct outcome *outcome,
+                        struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    int r;
+
+    if (!boot_ok->ends_rotation)
+        return 0;
+    r = call_open_tpm(call, &tpm, error);
+    if (!r)
+        r = rotation_end(tpm, boot_ok->state_folder, NULL, error);
+    if (r)
+        return r;
+    outcome->rotation_ended = true;
+    log_info("this boot has proven the new authority: the old one is taken away");
+    return 0;
 }
 
 /* ---- the approval ---- */
@@ -231,6 +252,8 @@ static int print_document(const struct boot_ok *boot_ok, const struct outcome *o
     r = r ?: json_add(document, "good_boot", json_object_new_string(golden_words[outcome->golden]), error);
     r = r ?: json_add(document, "dropped", json_object_new_int64((int64_t)outcome->dropped), error);
     r = r ?: json_add(document, "resealed", json_object_new_boolean(outcome->resealed), error);
+    if (!r)
+        r = json_add(document, "rotation_ended", json_object_new_boolean(outcome->rotation_ended), error);
     return r ? r : print_json(document, error);
 }
 
@@ -254,6 +277,7 @@ static int run(struct call *call, struct error *error)
 
     r = r ?: record_and_reseal(call, &boot_ok, &outcome, error);
     r = r ?: reset_counter(call, &boot_ok, &outcome, error);
+    r = r ?: end_rotation(call, &boot_ok, &outcome, error);
     r = r ?: keep_good_boot(call, &boot_ok, &outcome, error);
     r = r ?: commit(call, &boot_ok, &outcome, error);
     return r ? error_prefix(error, "boot-ok") : print_result(call, &boot_ok, &outcome, error);

@@ -75,6 +75,10 @@ int call_parse(struct call *ret, const struct verb *verb, int argc, char **argv,
     while ((code = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         if (code < FIRST_CODE)
             return wrong_option(ret, code, argv, error);
+        if (ret->given_count == GIVEN_MAX)
+            return error_set(error, ERROR_USAGE, "%s: more than %d options", verb->name, GIVEN_MAX);
+        ret->given[ret->given_count].row = ret->rows[code - FIRST_CODE];
+        ret->given[ret->given_count++].value = optarg ? optarg : "";
         ret->values[code - FIRST_CODE] = optarg ? optarg : "";
     }
     ret->arguments = argv + optind;
@@ -88,6 +92,14 @@ const char *call_option(const struct call *call, const char *name)
         if (strcmp(call->rows[i]->name, name) == 0)
             return call->values[i];
     abort(); /* a verb asked for an option that it does not have */
+}
+
+const char *call_option_at(const struct call *call, const char *name, size_t i)
+{
+    for (size_t k = 0; k < call->given_count; k++)
+        if (strcmp(call->given[k].row->name, name) == 0 && i-- == 0)
+            return call->given[k].value;
+    return NULL;
 }
 
 bool call_flag(const struct call *call, const char *name)

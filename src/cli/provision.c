@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/rotate-authority.h"
 #include "cli/secrets.h"
 
 #include <string.h>
@@ -16,6 +17,12 @@ static const struct option_row options[] = {
     { "lockout-auth-file", "FILE|-",
       "the lockout authorisation that someone else has set; stays as it is, and is kept" },
     { "owner-auth-file", "FILE|-", "the owner authorisation that someone else has set; not kept" },
+    { "rotate-authority", NULL, "make a new authority and index, and move every protector over" },
+    { "pin-file", "FILE|-", "with --rotate-authority: a PIN, one option for each in the order of the prompts" },
+    { "drop-protector", "ID", "the same: leave this protector behind, whose PIN nobody has; may be repeated" },
+    { "no-initramfs", NULL, "the same: do not rebuild the initramfs" },
+    { "finish", NULL, "the same: take the old authority away without waiting for a boot with the new one" },
+    { "undo", NULL, "the same: take back a rotation that was cut" },
     { "allow-unencrypted-state", NULL, "accept a state folder outside LUKS: tests and images only" },
     { 0 },
 };
@@ -51,13 +58,13 @@ static int read_auth(const struct call *call, const char *option, struct secret 
     return 0;
 }
 
-static int check_stdin_once(const struct call *call, struct error *error)
+static int check_options(const struct call *call, struct error *error)
 {
     const char *lockout = call_option(call, "lockout-auth-file"), *owner = call_option(call, "owner-auth-file");
 
     if (lockout && owner && strcmp(lockout, "-") == 0 && strcmp(owner, "-") == 0)
         return error_set(error, ERROR_USAGE, "both authorisations cannot come from standard input");
-    return 0;
+    return rotate_authority_check(call, error);
 }
 
 /* ---- result ---- */
@@ -207,10 +214,10 @@ static int run(struct call *call, struct error *error)
         .allow_unencrypted_state = call_flag(call, "allow-unencrypted-state"),
     };
     struct error failed;
-    int r = read_policy(call, &request, error);
+    int r = check_options(call, error);
 
     if (!r)
-        r = check_stdin_once(call, error);
+        r = read_policy(call, &request, error);
     if (!r)
         r = read_auth(call, "lockout-auth-file", &lockout_auth, error);
     if (!r)
@@ -218,6 +225,10 @@ static int run(struct call *call, struct error *error)
     if (!r)
         r = call_open_tpm(call, &tpm, error);
     request.tpm = tpm;
+    if (call_flag(call, "rotate-authority")) {
+        r = r ? r : rotate_authority(call, tpm, &owner_auth, error);
+        return r ? error_prefix(error, "provision --rotate-authority") : 0;
+    }
     if (!r)
         r = provision_run(&result, &request, error);
     if (result.told && print_result(call, &result, &failed))

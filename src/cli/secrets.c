@@ -15,15 +15,26 @@ static int name_option(const char *option, struct error *error)
     return (int)error->kind;
 }
 
-int secret_from_call(const struct call *call, const char *option, const char *prompt, size_t max, struct secret *ret,
+static int from_path(const char *path, const char *option, const char *prompt, size_t max, struct secret *ret,
                      struct error *error)
 {
-    const char *path = call_option(call, option);
     struct ask_way way = ask_way_terminal();
 
     if (path)
         return file_read_secret(path, max, ret, error);
     return ask_secret(&way, prompt, ret, error) ? name_option(option, error) : 0;
+}
+
+int secret_from_call(const struct call *call, const char *option, const char *prompt, size_t max, struct secret *ret,
+                     struct error *error)
+{
+    return from_path(call_option(call, option), option, prompt, max, ret, error);
+}
+
+int secret_from_call_at(const struct call *call, const char *option, size_t i, const char *prompt, size_t max,
+                        struct secret *ret, struct error *error)
+{
+    return from_path(call_option_at(call, option, i), option, prompt, max, ret, error);
 }
 
 int pin_from_call(const struct call *call, const char *option, struct secret *ret, struct error *error)

@@ -8,6 +8,10 @@
 int secret_from_call(const struct call *call, const char *option, const char *prompt, size_t max, struct secret *ret,
                      struct error *error);
 
+/* The same for the i-th of several that may be given. */
+int secret_from_call_at(const struct call *call, const char *option, size_t i, const char *prompt, size_t max,
+                        struct secret *ret, struct error *error);
+
 /* A PIN: the same, without a newline at the file's end. Longer than any PIN: ERROR_WRONG_PIN when it
  * was typed, ERROR_USAGE when it is in a file. */
 int pin_from_call(const struct call *call, const char *option, struct secret *ret, struct error *error);

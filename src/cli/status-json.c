@@ -256,6 +256,13 @@ static int add_approval(struct json_object *document, const struct status *statu
     return r ?: add_null(object, "matching_branch", error);
 }
 
+static int add_rotation(struct json_object *document, enum rotation_stage rotation, struct error *error)
+{
+    if (rotation == ROTATION_NONE)
+        return add_null(document, "rotation", error);
+    return add_text(document, "rotation", rotation == ROTATION_BEGUN ? "cut" : "waiting", error);
+}
+
 int status_to_json(const struct status *status, struct json_object **ret, struct error *error)
 {
     cleanup(json_free) struct json_object *document = json_object_new_object();
@@ -266,6 +273,8 @@ int status_to_json(const struct status *status, struct json_object **ret, struct
         r = add_tpm(document, &status->tpm, error);
     if (!r)
         r = add_approval(document, status, error);
+    if (!r)
+        r = add_rotation(document, status->state.rotation, error);
     if (r)
         return r;
     volumes = json_object_new_array();

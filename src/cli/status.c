@@ -158,6 +158,18 @@ static void print_approval(const struct status *status)
         printf("  this boot      not approved\n");
 }
 
+static void print_rotation(enum rotation_stage rotation)
+{
+    if (rotation == ROTATION_NONE)
+        return;
+    printf("authority\n  rotation       ");
+    print_painted(PAINT_WARNING, rotation == ROTATION_BEGUN ? "was cut: the old authority is in force; see "
+                                                              "bootseal doctor"
+                                                            : "the old authority goes after the first boot by the new "
+                                                              "one");
+    putchar('\n');
+}
+
 static void print_lockout(const struct status_tpm *tpm)
 {
     time_t end = time(NULL) + (time_t)tpm->lockout_wait_s;
@@ -200,6 +212,7 @@ static void print_text(const struct status *status)
     for (size_t i = 0; i < status->volume_count; i++)
         print_volume(&status->volumes[i]);
     print_approval(status);
+    print_rotation(status->state.rotation);
     print_tpm(&status->tpm);
 }
 

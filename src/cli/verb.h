@@ -17,6 +17,7 @@ struct option_row {
 };
 
 #define OPTIONS_MAX 32
+#define GIVEN_MAX 128 /* options in one call */
 
 struct tpm;
 struct call; /* one run of a verb */
@@ -36,6 +37,11 @@ struct call {
     const struct option_row *rows[OPTIONS_MAX]; /* common ones and the verb's */
     const char *values[OPTIONS_MAX];            /* "" for a flag that was given */
     size_t row_count;
+    struct {
+        const struct option_row *row;
+        const char *value;
+    } given[GIVEN_MAX]; /* in the order of the command line */
+    size_t given_count;
     char *const *arguments;
     int argument_count;
 };
@@ -47,8 +53,11 @@ extern const struct option_row common_options[];
 /* Fills the call from argv (argv[0] is the verb). ERROR_USAGE for what does not fit. */
 int call_parse(struct call *ret, const struct verb *verb, int argc, char **argv, struct error *error);
 
-/* The option's value; NULL when it was not given. A name that is not in the rows is a programming error (assert). */
+/* The option's value, the last one of several; NULL when it was not given. A name that is not in the rows is a programming error (assert). */
 const char *call_option(const struct call *call, const char *name);
+
+/* The i-th value of an option that may be given several times, or NULL. */
+const char *call_option_at(const struct call *call, const char *name, size_t i);
 bool call_flag(const struct call *call, const char *name);
 
 /* The i-th argument, or NULL. */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "protect/target.h"
 
 #include <string.h>
 #include <sys/utsname.h>
@@ -9,37 +10,67 @@
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_MAX 64
 
-int approve_write_token(struct volume *volume, const struct approval *approval, const struct approval *next,
-                        struct error *error)
+/* Whether the list is for the index that a rotation has beside this one. What names no index, or cannot be read, is
+ * not.
+ */
+static bool is_of_other(struct volume *volume, int number, const struct state *state)
 {
     cleanup(json_free) struct json_object *token = NULL;
+    struct object_name index;
+    struct json_view view;
+    struct error ignored;
+
+    return state->rotation != ROTATION_NONE && !volume_token_read(volume, number, &token, &view, &ignored) &&
+           json_has(&view, TARGET_INDEX_KEY) &&
+           !json_get_hex(&view, TARGET_INDEX_KEY, index.bytes, sizeof(index.bytes), &ignored) &&
+           object_name_equal(&index, &state->other_index);
+}
+
+/* A second list can only be a forgery or a leftover: one is kept, and rewritten. */
+static int choose_token(struct volume *volume, const struct state *state, int *ret, struct error *error)
+{
     struct token_list list;
-    int number = -1;
     int r = volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, error);
 
-    if (!r && list.count > 0)
-        number = list.numbers[0];
-    /* a second list can only be a forgery or a leftover: one is kept, and rewritten */
-    for (size_t i = 1; !r && i < list.count; i++)
-        r = volume_token_remove(volume, list.numbers[i], error);
+    *ret = -1;
+    for (size_t i = 0; !r && i < list.count; i++) {
+        if (is_of_other(volume, list.numbers[i], state))
+            continue;
+        if (*ret < 0)
+            *ret = list.numbers[i];
+        else
+            r = volume_token_remove(volume, list.numbers[i], error);
+    }
+    return r;
+}
+
+int approve_write_token(struct volume *volume, const struct state *state, const struct approval *approval,
+                        const struct approval *next, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    int number;
+    int r = choose_token(volume, state, &number, error);
+
     if (!r)
         r = token_new(TOKEN_TYPE_APPROVAL, -1, &token, error);
+    if (!r)
+        r = json_add(token, TARGET_INDEX_KEY, json_new_hex(state->pins.index.name.bytes, NAME_BYTES), error);
     if (!r)
         r = approval_to_json(approval, next, token, error);
     return r ? r : volume_token_write(volume, &number, token, error);
 }
 
 /* Opens the pinned volume and makes sure that it is the one: nothing is written to another. */
-static int write_token_of(const struct pinned_volume *pin, const struct approval *approval, const struct approval *next,
-                          struct error *error)
+static int write_token_of(const struct state *state, const struct pinned_volume *pin, struct error *error)
 {
+    const struct approval *next = state->has_next ? &state->next : NULL;
     cleanup(volume_close) struct volume *volume = NULL;
     int r = volume_open(&volume, pin->device, error);
 
     if (!r)
         r = pins_check_volume(pin, volume, error);
     if (!r)
-        r = approve_write_token(volume, approval, next, error);
+        r = approve_write_token(volume, state, &state->approval, next, error);
     return r ? error_prefix(error, "volume \"%s\"", pin->name) : 0;
 }
 
@@ -48,7 +79,7 @@ static int write_tokens(const struct state *state, struct error *error)
     int r = 0;
 
     for (size_t i = 0; !r && i < state->pins.volume_count; i++)
-        r = write_token_of(&state->pins.volumes[i], &state->approval, state->has_next ? &state->next : NULL, error);
+        r = write_token_of(state, &state->pins.volumes[i], error);
     return r;
 }
 

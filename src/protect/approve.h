@@ -34,9 +34,10 @@ int approve_withdraw(struct tpm *tpm, struct state *state, const struct object_n
  * has one. On failure *volume is NULL. */
 int approve_reopen(struct state *state, struct volume **volume, struct error *error);
 
-/* Writes the approval token of one volume. `next` may be NULL. */
-int approve_write_token(struct volume *volume, const struct approval *approval, const struct approval *next,
-                        struct error *error);
+/* Writes the approval token of one volume, for the index of the state's pins. `next` may be NULL. Lists of other indices
+ * go, but for the one that a rotation of the authority has under way beside this one. */
+int approve_write_token(struct volume *volume, const struct state *state, const struct approval *approval,
+                        const struct approval *next, struct error *error);
 
 /* Has the index approve nothing, which is no session's digest. Touches neither lists nor tokens. */
 int approve_nothing(struct tpm *tpm, const struct state *state, struct error *error);

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "protect/provision/provision.h"
+#include "protect/provision/rotation.h"
 #include "protect/recovery-key.h"
 
 #include <string.h>
@@ -53,6 +54,7 @@ int boot_ok_begin(struct boot_ok *ret, const char *state_folder, const char *rep
 
     *ret = (struct boot_ok){ .state_folder = state_folder, .report_path = report_path };
     (void)state_open(state_folder, STATE_READ, &state, &ignored);
+    ret->ends_rotation = rotation_is_proven(&state, report_path);
     if (file_exists(report_path))
         return read_record(ret, &state, error);
     return state.has_pins && state.pins.volume_count ? boot_events_no_report(&ret->events, error) : 0;

@@ -14,6 +14,7 @@ struct boot_ok {
     bool is_recorded; /* by an earlier run in this boot */
     bool is_enrolled; /* there is a record, and an approval to hold it against */
     bool wants_reset; /* a PIN opened a volume of this machine */
+    bool ends_rotation; /* this boot has proven a new authority: the old one is to go, by rotation_end() */
     struct approval approval;
     struct boot_record record;
     struct boot_events events;

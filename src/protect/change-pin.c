@@ -260,6 +260,7 @@ int change_pin_begin(struct change_pin *ret, const struct change_pin_request *re
     if (request->forgotten && !request->device)
         return error_set(error, ERROR_USAGE, "a passphrase opens one volume: name it");
     r = state_open(request->state_folder, STATE_CHANGE, &ret->state, error);
+    r = r ?: state_refuse_rotation(&ret->state, error);
     r = r ?: find_volumes(ret, error);
     if (!r && request->operator_number)
         r = choose_operator(ret, request->operator_number, error);

@@ -286,6 +286,8 @@ int enroll_begin(struct enroll *ret, const struct enroll_request *request, struc
     if (!r)
         r = state_open(request->state_folder, STATE_CREATE, &ret->state, error);
     if (!r)
+        r = state_refuse_rotation(&ret->state, error);
+    if (!r)
         ret->pins_before = ret->state.pins;
     if (!r)
         r = check_others(ret, error);

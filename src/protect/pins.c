@@ -258,6 +258,17 @@ int pins_check_volume(const struct pinned_volume *pin, struct volume *volume, st
     return 0;
 }
 
+void pins_select_protectors(const struct pins *pins, struct protector_list *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (object_name_equal(&list->items[i].approval, &pins->index.name))
+            list->items[kept++] = list->items[i];
+    if (kept > 0)
+        list->count = kept;
+}
+
 static int check_cost(const struct pins *pins, const struct kdf_parameters *kdf, struct error *error)
 {
     uint64_t ram_kib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;

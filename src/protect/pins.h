@@ -60,6 +60,10 @@ struct pinned_volume *pins_find(struct pins *pins, const char *uuid);
  */
 int pins_check_volume(const struct pinned_volume *pin, struct volume *volume, struct error *error);
 
+/* Leaves in the list the protectors of the pinned index, if there is one: while the authority is rotated, each has a
+ * twin of the other index. Without any the list stays, for pins_check_protector() to say what is wrong. */
+void pins_select_protectors(const struct pins *pins, struct protector_list *list);
+
 /* The protector's token names the pinned SRK and index, and a cost from the pinned floor to what this machine can do.
  * ERROR_METADATA names what differs. */
 int pins_check_protector(const struct pins *pins, const struct protector *protector, struct error *error);

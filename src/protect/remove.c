@@ -223,6 +223,8 @@ int remove_protectors(const struct remove_request *request, struct remove_result
     mode = file_exists(request->state_folder ? request->state_folder : STATE_FOLDER) ? STATE_CHANGE : STATE_READ;
     if (!r)
         r = state_open(request->state_folder, mode, &removal.state, error);
+    if (!r && request->tpm)
+        r = state_refuse_rotation(&removal.state, error);
     if (!r)
         r = check_way_in(&removal, error);
     if (!r)

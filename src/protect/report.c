@@ -113,6 +113,7 @@ static int volumes_to_json(struct json_object *document, const struct report *re
 int report_write(const char *path, const struct report *report, struct error *error)
 {
     cleanup(json_free) struct json_object *document = json_object_new_object();
+    static const struct object_name no_index;
     char id[BOOT_ID_MAX];
     int r = document ? boot_id(id, error) : error_no_memory(error);
 
@@ -120,6 +121,8 @@ int report_write(const char *path, const struct report *report, struct error *er
         r = json_add(document, "version", json_object_new_int(REPORT_VERSION), error);
     if (!r)
         r = json_add(document, "boot_id", json_object_new_string(id), error);
+    if (!r && !object_name_equal(&report->index, &no_index))
+        r = json_add(document, "index", json_new_hex(report->index.bytes, NAME_BYTES), error);
     if (!r && report->values.mask)
         r = json_add(document, "bank", json_object_new_string(hash_name(report->values.bank)), error);
     if (!r)
@@ -288,5 +291,33 @@ int report_read_opening(const char *path, const char *uuid, struct report_openin
         if (!r && strcmp(written, uuid) == 0)
             r = opening_from_json(&volume, ret, error);
     }
+    return r;
+}
+
+static int opened_by_tpm(const struct json_view *volumes, size_t i, bool *ret, struct error *error)
+{
+    struct report_opening opening = { 0 };
+    struct json_view volume;
+    int r = json_array_object(volumes, "volumes", i, &volume, error);
+
+    r = r ?: opening_from_json(&volume, &opening, error);
+    *ret = !r && opening.opened && strcmp(opening.by, BY_RECOVERY) != 0;
+    return r;
+}
+
+int report_read_index(const char *path, struct object_name *ret, bool *ret_opened, struct error *error)
+{
+    cleanup(json_free) struct json_object *document = NULL;
+    struct json_view view, list;
+    bool all = false, opened = true;
+    int r = report_read_document(path, &view, &document, error);
+
+    r = r ?: json_get_hex(&view, "index", ret->bytes, sizeof(ret->bytes), error);
+    r = r ?: json_get_array(&view, "volumes", PINS_MAX_VOLUMES, &list, error);
+    for (size_t i = 0; !r && opened && i < json_object_array_length(list.object); i++) {
+        r = opened_by_tpm(&list, i, &opened, error);
+        all = opened;
+    }
+    *ret_opened = !r && all;
     return r;
 }

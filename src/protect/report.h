@@ -2,7 +2,7 @@
  * report.json: what the initramfs did, and the PCR values that it saw before the cap. Written to /run (memory only,
  * root only) by `bootseal-unlock --all`; read in the running system by enroll, reseal and, later, boot-ok.
  *
- *   { "version": 1, "boot_id": "…", "bank": "sha256", "pcrs": { "0": "hex", … }, "cap": { "pcr": 12, "done": true },
+ *   { "version": 1, "boot_id": "…", "index": "Name of the pinned approval index", "bank": "sha256", "pcrs": { "0": "hex", … }, "cap": { "pcr": 12, "done": true },
  *     "tpm": null or "why it could not be used",
  *     "volumes": [ { "name": "cryptroot", "uuid": "…", "opened": true, "by": "tpm2-pin", "status": 0, "reason": null,
  *                    "protector": "UUID", "operator": 1, "recovery_id": null, "wrong_pins": 1,
@@ -38,6 +38,7 @@ struct report_volume {
 };
 
 struct report {
+    struct object_name index; /* the pinned one; all zero without pins */
     struct pcr_values values; /* before the cap; mask 0 without a TPM */
     unsigned cap;
     bool cap_done;
@@ -71,3 +72,7 @@ struct report_opening {
     unsigned wrong_pins;
 };
 int report_read_opening(const char *path, const char *uuid, struct report_opening *ret, struct error *error);
+
+/* The approval index that this boot's initramfs had pinned, and whether the TPM opened each of its volumes (one at the
+ * least). */
+int report_read_index(const char *path, struct object_name *ret, bool *ret_opened, struct error *error);

@@ -42,6 +42,22 @@ int sealing_describe(struct sealing *sealing, enum protector_kind kind, const ch
     return r ? r : new_uuid(protector->id, error);
 }
 
+int sealing_describe_twin(struct sealing *sealing, const struct protector *protector, struct error *error)
+{
+    struct protector *twin = &sealing->protector;
+    int r;
+
+    *twin = *protector;
+    twin->token = twin->keyslot = -1;
+    twin->srk = sealing->state->pins.srk.name;
+    twin->approval = sealing->state->pins.index.name;
+    twin->sealed = (struct sealed_blob){ 0 };
+    r = token_time_now(twin->created, error);
+    return r ? r : new_uuid(twin->id, error);
+}
+
+/* ---- the steps ---- */
+
 /* authPolicy of the sealed object: PolicyAuthorizeNV, then PolicyAuthValue if it has a PIN. */
 static int object_policy(const struct sealing *sealing, struct digest *ret, struct error *error)
 {
@@ -59,19 +75,33 @@ static int choose_secret(struct sealing *sealing, struct error *error)
     return secret_random(&sealing->sealed, KEYS_SEALED_BYTES, error);
 }
 
-int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error *error)
+/* With auth and mix in place. */
+static int create_object(struct sealing *sealing, struct error *error)
 {
-    struct protector *protector = &sealing->protector;
+    const struct secret *auth = sealing->auth.size ? &sealing->auth : NULL;
     struct digest policy;
-    int r = pin ? keys_stretch(pin, &protector->kdf, &sealing->auth, &sealing->mix, error) : 0;
+    int r = choose_secret(sealing, error);
 
     if (!r)
-        r = choose_secret(sealing, error);
-    if (!r)
         r = object_policy(sealing, &policy, error);
-    return r ? r
-             : tpm_seal(sealing->tpm, &policy, pin ? &sealing->auth : NULL, &sealing->sealed, &protector->sealed,
-                        error);
+    return r ? r : tpm_seal(sealing->tpm, &policy, auth, &sealing->sealed, &sealing->protector.sealed, error);
+}
+
+int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error *error)
+{
+    int r = pin ? keys_stretch(pin, &sealing->protector.kdf, &sealing->auth, &sealing->mix, error) : 0;
+
+    return r ? r : create_object(sealing, error);
+}
+
+int sealing_seal_stretched(struct sealing *sealing, const struct secret *auth, const struct secret *mix,
+                           struct error *error)
+{
+    int r = auth->size ? secret_copy(&sealing->auth, auth->bytes, auth->size, error) : 0;
+
+    if (!r && mix->size)
+        r = secret_copy(&sealing->mix, mix->bytes, mix->size, error);
+    return r ? r : create_object(sealing, error);
 }
 
 int sealing_announce(struct sealing *sealing, struct error *error)
@@ -139,12 +169,13 @@ int sealing_install(struct sealing *sealing, struct error *error)
     return r ? r : prove_opening(sealing, error);
 }
 
-int sealing_write_token(struct sealing *sealing, int number, struct error *error)
+/* `base` is the token whose unknown keys are kept, or -1. */
+static int write_token(struct sealing *sealing, int number, int base, struct error *error)
 {
     cleanup(json_free) struct json_object *old = NULL;
     cleanup(json_free) struct json_object *token = NULL;
     struct json_view view;
-    int r = number < 0 ? 0 : volume_token_read(*sealing->volume, number, &old, &view, error);
+    int r = base < 0 ? 0 : volume_token_read(*sealing->volume, base, &old, &view, error);
 
     if (!r)
         r = protector_to_json(&sealing->protector, TOKEN_TYPE_PROTECTOR, old, &token, error);
@@ -153,6 +184,16 @@ int sealing_write_token(struct sealing *sealing, int number, struct error *error
     if (!r)
         sealing->protector.token = number;
     return r;
+}
+
+int sealing_write_token(struct sealing *sealing, int number, struct error *error)
+{
+    return write_token(sealing, number, number, error);
+}
+
+int sealing_write_twin(struct sealing *sealing, int twin, struct error *error)
+{
+    return write_token(sealing, -1, twin, error);
 }
 
 void sealing_free(struct sealing *sealing)

@@ -32,8 +32,15 @@ struct sealing {
 /* Starts a protector with a new ID. `label` may be NULL. */
 int sealing_describe(struct sealing *sealing, enum protector_kind kind, const char *label, struct error *error);
 
+/* The same protector once more, under the state's index: with a new ID, and neither object nor keyslot yet. */
+int sealing_describe_twin(struct sealing *sealing, const struct protector *protector, struct error *error);
+
 /* `pin` is NULL for a protector without one. */
 int sealing_seal(struct sealing *sealing, const struct secret *pin, struct error *error);
+
+/* The same with what keys_stretch() has made of the PIN: both empty without one. */
+int sealing_seal_stretched(struct sealing *sealing, const struct secret *auth, const struct secret *mix,
+                           struct error *error);
 
 int sealing_announce(struct sealing *sealing, struct error *error);
 
@@ -44,6 +51,9 @@ int sealing_install(struct sealing *sealing, struct error *error);
 
 /* In the place of the token `number`, whose keys that nobody here knows are kept, or with -1 in a free one. */
 int sealing_write_token(struct sealing *sealing, int number, struct error *error);
+
+/* In a free place, with those keys of the token `twin`. */
+int sealing_write_twin(struct sealing *sealing, int twin, struct error *error);
 
 void sealing_free(struct sealing *sealing);
 

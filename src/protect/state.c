@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,6 +12,10 @@
 #include <unistd.h>
 
 #define LOCKOUT_AUTH_MAX 64
+#define COMPLETE STATE_NEXT "/complete"
+
+/* What an authority has of its own. */
+static const char *const rotated_files[] = { "authority.pem", "approval.json", "pins.json" };
 
 static int path_of(const struct state *state, const char *name, char **ret, struct error *error)
 {
@@ -34,11 +39,183 @@ static int take_lock(struct state *state, struct error *error)
     return 0;
 }
 
+static bool has_file(const struct state *state, const char *name)
+{
+    cleanup(free_ptr) char *path = file_path(state->folder, name);
+
+    return path && file_exists(path);
+}
+
+/* ---- rotation of the authority ---- */
+
+/* The name under which a file is in force: one of a switch that was cut may still be in "next". */
+static int place_of(const struct state *state, const char *name, char **ret, struct error *error)
+{
+    cleanup(free_ptr) char *next = NULL;
+
+    if (asprintf(&next, STATE_NEXT "/%s", name) < 0) {
+        next = NULL;
+        return error_no_memory(error);
+    }
+    return path_of(state, has_file(state, COMPLETE) && has_file(state, next) ? next : name, ret, error);
+}
+
+static int path_of_rotated(const struct state *state, const char *folder, const char *name, char **ret,
+                           struct error *error)
+{
+    if (asprintf(ret, "%s/%s/%s", state->folder, folder, name) >= 0)
+        return 0;
+    *ret = NULL;
+    return error_no_memory(error);
+}
+
+/* One file of "next" into its place, the old one into "retired". It may have been done before, or half. */
+static int switch_file(const struct state *state, const char *name, struct error *error)
+{
+    cleanup(free_ptr) char *next = NULL, *here = NULL, *retired = NULL;
+    int r = path_of_rotated(state, STATE_NEXT, name, &next, error);
+
+    r = r ?: path_of(state, name, &here, error);
+    r = r ?: path_of_rotated(state, STATE_RETIRED, name, &retired, error);
+    if (r || !file_exists(next))
+        return r;
+    if (file_exists(here))
+        r = file_link(here, retired, error);
+    return r ?: file_move(next, here, error);
+}
+
+static void close_folder(DIR **folder)
+{
+    if (*folder)
+        closedir(*folder);
+}
+
+/* Temporary files of writes that were cut included. */
+static int wipe_files(const char *path, struct error *error)
+{
+    cleanup(close_folder) DIR *folder = opendir(path);
+    struct dirent *entry;
+    int r = 0;
+
+    if (!folder)
+        return errno == ENOENT ? 0 : error_errno(error, errno, "cannot open the folder \"%s\"", path);
+    while (!r && (entry = readdir(folder))) {
+        cleanup(free_ptr) char *file = NULL;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        file = file_path(path, entry->d_name);
+        r = file ? file_wipe(file, error) : error_no_memory(error);
+    }
+    return r;
+}
+
+/* The pins first: without them nobody looks at what may be left, half wiped. */
+static int drop_folder(const struct state *state, const char *folder, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL, *pins = NULL;
+    int r = path_of(state, folder, &path, error);
+
+    r = r ?: path_of_rotated(state, folder, "pins.json", &pins, error);
+    if (!r && file_exists(pins))
+        r = file_remove(pins, error);
+    r = r ?: wipe_files(path, error);
+    return r ?: file_remove_folder(path, error);
+}
+
+static int finish_switch(const struct state *state, struct error *error)
+{
+    cleanup(free_ptr) char *retired = NULL;
+    int r = path_of(state, STATE_RETIRED, &retired, error);
+
+    r = r ?: file_make_folder(retired, 0700, error);
+    for (size_t i = 0; !r && i < array_size(rotated_files); i++)
+        r = switch_file(state, rotated_files[i], error);
+    return r ?: drop_folder(state, STATE_NEXT, error);
+}
+
+int state_commit_next(const struct state *state, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL;
+    int r = path_of(state, COMPLETE, &path, error);
+
+    r = r ?: file_write(path, "", 0, 0600, error);
+    return r ?: finish_switch(state, error);
+}
+
+int state_drop_rotated(const struct state *state, const char *name, struct error *error)
+{
+    return drop_folder(state, name, error);
+}
+
+static int read_other_index(struct state *state, const char *path, struct error *error)
+{
+    cleanup(free_ptr) struct pins *pins = calloc(1, sizeof(*pins));
+    int r;
+
+    if (!pins)
+        return error_no_memory(error);
+    if (!file_exists(path))
+        return 0;
+    r = file_check_private(path, error) ?: pins_read(path, pins, error);
+    if (!r)
+        state->other_index = pins->index.name;
+    return r;
+}
+
+static int load_rotation(struct state *state, struct error *error)
+{
+    cleanup(free_ptr) char *other = NULL;
+    bool complete = has_file(state, COMPLETE);
+    int r;
+
+    if (complete || has_file(state, STATE_RETIRED))
+        state->rotation = ROTATION_WAITING;
+    else if (has_file(state, STATE_NEXT))
+        state->rotation = ROTATION_BEGUN;
+    else
+        return 0;
+    if (complete) /* the switch was cut, and who only reads cannot finish it */
+        r = path_of_rotated(state, has_file(state, STATE_RETIRED "/pins.json") ? STATE_RETIRED : ".", "pins.json",
+                            &other, error);
+    else
+        r = path_of_rotated(state, state->rotation == ROTATION_BEGUN ? STATE_NEXT : STATE_RETIRED, "pins.json", &other,
+                            error);
+    return r ?: read_other_index(state, other, error);
+}
+
+int state_refuse_rotation(const struct state *state, struct error *error)
+{
+    if (state->rotation == ROTATION_NONE)
+        return 0;
+    if (state->rotation == ROTATION_BEGUN) {
+        error_set(error, ERROR_REFUSED, "a rotation of the authority was cut, and is neither done nor undone");
+        return error_remedy(error, "run: bootseal provision --rotate-authority; or with --undo, to keep the old one");
+    }
+    error_set(error, ERROR_REFUSED, "the old authority of a rotation is still in force beside the new one");
+    return error_remedy(error, "reboot, so that the new one proves itself; or, if the next boot needs no proof: "
+                               "bootseal provision --rotate-authority --finish");
+}
+
+int state_open_rotated(const struct state *state, const char *name, struct state *ret, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL;
+    int r = path_of(state, name, &path, error);
+
+    *ret = (struct state){ .lock = -1 };
+    r = r ?: state_open(path, STATE_CREATE, ret, error);
+    ret->rotation = state->rotation == ROTATION_NONE ? ROTATION_BEGUN : state->rotation;
+    ret->other_index = state->pins.index.name;
+    return r;
+}
+
+/* ---- files ---- */
+
 /* Opens a file of ours if it is there; *ret_path stays NULL otherwise. */
 static int find_file(const struct state *state, const char *name, char **ret_path, struct error *error)
 {
     cleanup(free_ptr) char *path = NULL;
-    int r = path_of(state, name, &path, error);
+    int r = place_of(state, name, &path, error);
 
     *ret_path = NULL;
     if (r || !file_exists(path))
@@ -84,11 +261,14 @@ static int load_approval(struct state *state, struct error *error)
 static int load_authority(struct state *state, bool create, struct error *error)
 {
     cleanup(free_ptr) char *path = NULL;
+    cleanup(free_ptr) char *folder = NULL;
     int r = find_file(state, "authority.pem", &path, error);
 
-    if (r || (!path && !create))
+    /* another one than the pinned one could do nothing */
+    if (r || (!path && (!create || state->has_pins)))
         return r;
-    return authority_open(state->folder, create, &state->authority, error);
+    folder = path ? strndup(path, strlen(path) - strlen("/authority.pem")) : strdup(state->folder);
+    return folder ? authority_open(folder, create, &state->authority, error) : error_no_memory(error);
 }
 
 static int open_folder(struct state *state, enum state_mode mode, struct error *error)
@@ -119,6 +299,10 @@ int state_open(const char *folder, enum state_mode mode, struct state *ret, stru
     if (!ret->folder)
         return error_no_memory(error);
     r = open_folder(ret, mode, error);
+    if (!r && mode != STATE_READ && has_file(ret, COMPLETE))
+        r = finish_switch(ret, error);
+    if (!r)
+        r = load_rotation(ret, error);
     if (!r)
         r = load_pins(ret, error);
     if (!r)

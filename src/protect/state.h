@@ -7,6 +7,11 @@
  *   authority.pem   the authority's private key
  *   lockout-auth    the TPM's lockout authorisation, 32 bytes
  *   lock            held by a verb that changes something
+ *   next, retired   while the authority is rotated: the first three of the one that comes, or goes (below)
+ *
+ * A rotation of the authority (provision/rotation.h) makes the three files of the new one in the folder "next". The
+ * file "next/complete" is the commit point: from then on they are in force. Whoever opens the folder for changing gives
+ * them their places, and the old ones theirs in "retired", where they stay until the old index is gone.
  *
  * Folder and files belong to root alone; anything else is refused.
  */
@@ -18,6 +23,12 @@
 
 #define STATE_FOLDER "/var/lib/bootseal"
 
+enum rotation_stage {
+    ROTATION_NONE,
+    ROTATION_BEGUN,   /* "next" is being made, or was cut: it counts for nothing */
+    ROTATION_WAITING, /* the new authority is in force, and the old one has not been taken back yet */
+};
+
 struct state {
     char *folder;
     int lock; /* -1 without */
@@ -28,6 +39,8 @@ struct state {
     bool has_next; /* a change was cut */
     struct approval next;
     struct authority *authority; /* NULL: not there */
+    enum rotation_stage rotation;
+    struct object_name other_index; /* while there is one: of "next" or "retired"; all zero: not known yet */
 };
 
 enum state_mode {
@@ -39,6 +52,21 @@ enum state_mode {
 /* Opens it. The folder is the option's or STATE_FOLDER. */
 int state_open(const char *folder, enum state_mode mode, struct state *ret, struct error *error);
 void state_close(struct state *state);
+
+/* ERROR_REFUSED while the authority is being rotated: for verbs that add, replace or remove protectors. */
+int state_refuse_rotation(const struct state *state, struct error *error);
+
+/* The folder of one of the two authorities of a rotation: as a state of its own, whose `other_index` is this one's.
+ * Opened by STATE_CREATE. */
+#define STATE_NEXT "next"
+#define STATE_RETIRED "retired"
+int state_open_rotated(const struct state *state, const char *name, struct state *ret, struct error *error);
+
+/* The commit point of a rotation: "next" is in force. The state is what it was before: close it, and open it anew. */
+int state_commit_next(const struct state *state, struct error *error);
+
+/* Removes one of the two folders, if it is there; what is in it is wiped. */
+int state_drop_rotated(const struct state *state, const char *name, struct error *error);
 
 int state_save_pins(struct state *state, struct error *error);
 

@@ -3,20 +3,44 @@
 #include "base/cleanup.h"
 #include "protect/payload.h"
 
+#include <string.h>
+
+/* The list that names the pinned index, or none; of two such lists none is believed. */
+static int find_list(struct volume *volume, const struct pins *pins, int *ret, struct error *error)
+{
+    struct token_list list;
+    size_t fitting = 0;
+    int r = volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, error);
+
+    for (size_t i = 0; !r && i < list.count; i++) {
+        cleanup(json_free) struct json_object *token = NULL;
+        struct object_name index = pins->index.name;
+        struct json_view view;
+
+        r = volume_token_read(volume, list.numbers[i], &token, &view, error);
+        if (!r && json_has(&view, TARGET_INDEX_KEY))
+            r = json_get_hex(&view, TARGET_INDEX_KEY, index.bytes, sizeof(index.bytes), error);
+        if (!r && object_name_equal(&index, &pins->index.name)) {
+            *ret = list.numbers[i];
+            fitting++;
+        }
+    }
+    if (!r && fitting != 1)
+        r = error_set(error, ERROR_METADATA, "\"%s\" has %zu lists of approved states for the pinned index, not one",
+                      volume_path(volume), fitting);
+    return r;
+}
+
 int target_read_approval(struct volume *volume, const struct pins *pins, struct approval *ret,
                          struct approval *ret_next, bool *ret_has_next, struct error *error)
 {
     cleanup(json_free) struct json_object *token = NULL;
-    struct token_list list;
     struct json_view view;
     int64_t version;
-    int r = volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, error);
+    int number = -1, r = find_list(volume, pins, &number, error);
 
-    if (!r && list.count != 1)
-        r = error_set(error, ERROR_METADATA, "\"%s\" has %zu lists of approved states, not one", volume_path(volume),
-                      list.count);
     if (!r)
-        r = volume_token_read(volume, list.numbers[0], &token, &view, error);
+        r = volume_token_read(volume, number, &token, &view, error);
     if (!r)
         r = json_get_integer(&view, "version", TOKEN_VERSION, TOKEN_VERSION, &version, error);
     if (!r)
@@ -105,6 +129,8 @@ int target_open(struct target *ret, const struct pins *pins, const struct pinned
 
     if (!r)
         r = protector_list_read(ret->volume, TOKEN_TYPE_PROTECTOR, &ret->protectors, error);
+    if (!r)
+        pins_select_protectors(pins, &ret->protectors);
     if (!r && ret->protectors.count == 0)
         r = no_protector(ret, error);
     if (!r)

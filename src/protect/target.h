@@ -65,6 +65,8 @@ int target_unseal(struct target *target, const struct secret *auth, const struct
 
 void target_free(struct target *target);
 
-/* Reads the one bootseal-approval token of a volume, and compares bank and cap with the pins. */
+/* Reads the one bootseal-approval token of a volume that names the pinned index ("index"; or none, as those before there
+ * were rotations), and compares bank and cap with the pins. */
+#define TARGET_INDEX_KEY "index"
 int target_read_approval(struct volume *volume, const struct pins *pins, struct approval *ret,
                          struct approval *ret_next, bool *ret_has_next, struct error *error);

@@ -257,6 +257,7 @@ static int run_all(struct run *run, struct error *error)
     if (p) /* damaged pins open nothing, but the cap is still owed */
         unlock_run_show_error(run, "pins", &pins_error);
     run->report->cap = run->pins->cap;
+    run->report->index = run->pins->index.name;
     run->cap = (struct cap_facts){ .pinned = p || run->pins->volume_count > 0, .whole_boot = true };
     t = start_tpm(run, &tpm_error);
     unlock_volumes(run, t, &tpm_error);

@@ -156,6 +156,25 @@ static void state_damaged(const struct doctor_facts *facts, const struct doctor_
                     "%s", status->damage.text);
 }
 
+static void rotation_cut(const struct doctor_facts *facts, const struct doctor_check *check,
+                         struct doctor_findings *findings)
+{
+    if (facts->status.state.rotation == ROTATION_BEGUN)
+        doctor_find(findings, check, facts->status.state.folder,
+                    "run: bootseal provision --rotate-authority; or with --undo, to keep the old one",
+                    "a rotation of the authority was cut: the old one is in force, and protectors cannot be changed");
+}
+
+static void rotation_waits(const struct doctor_facts *facts, const struct doctor_check *check,
+                           struct doctor_findings *findings)
+{
+    if (facts->status.state.rotation == ROTATION_WAITING)
+        doctor_find(findings, check, facts->status.state.folder,
+                    "reboot: after a boot that the TPM opens, bootseal boot-ok takes the old one away; without a boot: "
+                    "bootseal provision --rotate-authority --finish",
+                    "the old authority of a rotation is still in force beside the new one");
+}
+
 const struct doctor_check doctor_checks_tpm[] = {
     { "tpm-unusable", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, unusable },
     { "srk-missing", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, srk_missing },
@@ -165,6 +184,8 @@ const struct doctor_check doctor_checks_tpm[] = {
     { "approval-stale", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, approval_stale },
     { "state-damaged", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, state_damaged },
     { "authority-missing", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, authority_missing },
+    { "rotation-cut", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, rotation_cut },
+    { "rotation-waits", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, rotation_waits },
     { "lockout-auth-empty", DOCTOR_FAULT, DOCTOR_REPAIR_LOCKOUT, lockout_auth_empty },
     { "lockout-auth-unknown", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, lockout_auth_unknown },
     { "limits-loose", DOCTOR_FAULT, DOCTOR_REPAIR_LOCKOUT, limits_loose },

@@ -66,19 +66,45 @@ static int restore_index(struct tpm *tpm, struct state *state, bool *ret_lost, s
     return r ? r : tpm_index_define(tpm, index, error);
 }
 
-int provision_index(struct tpm *tpm, struct state *state, bool *ret_index_lost, struct error *error)
+int provision_describe_index(struct tpm *tpm, struct state *state, struct error *error)
+{
+    struct authority_signer signer = authority_signer(state->authority);
+    int r = authority_name(&signer.public, &state->pins.authority, error);
+
+    return r ? r : choose_index(tpm, state, error);
+}
+
+/* Only the authority that the index was made for can write it. */
+static int check_authority(const struct state *state, struct error *error)
 {
     struct authority_signer signer;
-    bool lost;
-    int r = 0;
+    struct object_name name;
+    int r;
 
-    if (!state->authority)
-        return error_set(error, ERROR_FAILED, "the state folder \"%s\" has no authority", state->folder);
-    signer = authority_signer(state->authority);
-    if (!state->has_pins)
-        r = authority_name(&signer.public, &state->pins.authority, error);
+    if (state->authority && !state->has_pins)
+        return 0;
+    if (state->authority) {
+        signer = authority_signer(state->authority);
+        r = authority_name(&signer.public, &name, error);
+        if (r || object_name_equal(&name, &state->pins.authority))
+            return r;
+        error_set(error, ERROR_FAILED, "the authority in \"%s\" is not the one that the approval index was made for",
+                  state->folder);
+    } else {
+        error_set(error, ERROR_FAILED, "the state folder \"%s\" has no authority", state->folder);
+    }
+    return error_remedy(error,
+                        "bring authority.pem back from a backup; else, with a recovery key or passphrase of each "
+                        "volume at hand: move the folder away, bootseal remove its protectors, and enroll anew");
+}
+
+int provision_index(struct tpm *tpm, struct state *state, bool *ret_index_lost, struct error *error)
+{
+    bool lost;
+    int r = check_authority(state, error);
+
     if (!r && !state->has_pins)
-        r = choose_index(tpm, state, error);
+        r = provision_describe_index(tpm, state, error);
     if (!r)
         r = restore_index(tpm, state, &lost, error);
     if (!r)

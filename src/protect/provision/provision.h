@@ -23,6 +23,10 @@ int provision_check_tpm(struct tpm *tpm, struct error *error);
  * cleared). Fills state->pins.srk. */
 int provision_srk(struct tpm *tpm, struct state *state, struct error *error);
 
+/* The index for a machine, or a rotation, that has no pins yet: fills state->pins.authority and .index, and sends nothing
+ * that changes the TPM. Wants an authority. */
+int provision_describe_index(struct tpm *tpm, struct state *state, struct error *error);
+
 /* Describes the index on first use and defines it when it is gone. Fills state->pins.index and .authority; saves
  * nothing. *ret_index_lost, which may be NULL, tells that the index had to be defined, and so must be written. */
 int provision_index(struct tpm *tpm, struct state *state, bool *ret_index_lost, struct error *error);

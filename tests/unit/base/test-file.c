@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct scratch scratch;
 
@@ -226,6 +227,67 @@ static void private_is_for_the_owner_alone(void **state)
     }
 }
 
+static void moves_and_links(void **state)
+{
+    cleanup(free_ptr) char *a = file_path(scratch.folder, "a");
+    cleanup(free_ptr) char *b = file_path(scratch.folder, "b");
+    cleanup(free_ptr) char *text = NULL;
+    struct error error;
+
+    (void)state;
+    scratch_write(&scratch, "a", "new");
+    scratch_write(&scratch, "b", "old");
+    assert_int_equal(file_link(a, b, &error), 0); /* it is there already */
+    assert_int_equal(file_read(b, 8, &text, NULL, &error), 0);
+    assert_string_equal(text, "old");
+    assert_int_equal(file_move(a, b, &error), 0);
+    assert_false(file_exists(a));
+    assert_int_equal(file_link(b, a, &error), 0);
+    assert_true(file_exists(a));
+    assert_int_equal(file_move(scratch_path(&scratch, "none"), b, &error), ERROR_FAILED);
+    assert_int_equal(file_link(scratch_path(&scratch, "none"), scratch_path(&scratch, "c"), &error), ERROR_FAILED);
+}
+
+static void wipes_where_it_lies(void **state)
+{
+    cleanup(free_ptr) char *a = file_path(scratch.folder, "a");
+    cleanup(free_ptr) char *other = file_path(scratch.folder, "other");
+    cleanup(free_ptr) char *text = NULL;
+    char secret[1100];
+    struct error error;
+    size_t size;
+
+    (void)state;
+    memset(secret, 's', sizeof(secret));
+    assert_int_equal(file_write(a, secret, sizeof(secret), 0600, &error), 0);
+    assert_int_equal(file_link(a, other, &error), 0);
+    assert_int_equal(file_wipe(a, &error), 0);
+    assert_false(file_exists(a));
+    assert_int_equal(file_read(other, 4096, &text, &size, &error), 0);
+    assert_int_equal(size, sizeof(secret));
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(text[i], 0);
+    assert_int_equal(file_wipe(a, &error), 0); /* nothing is there */
+    assert_return_code(symlink("other", a), 0);
+    assert_int_equal(file_wipe(a, &error), ERROR_FAILED);
+}
+
+static void removes_empty_folders(void **state)
+{
+    cleanup(free_ptr) char *folder = file_path(scratch.folder, "folder");
+    cleanup(free_ptr) char *inner = file_path(folder, "file");
+    struct error error;
+
+    (void)state;
+    assert_int_equal(file_remove_folder(folder, &error), 0);
+    assert_int_equal(file_make_folder(folder, 0700, &error), 0);
+    assert_int_equal(file_write(inner, "", 0, 0600, &error), 0);
+    assert_int_equal(file_remove_folder(folder, &error), ERROR_FAILED);
+    assert_int_equal(file_remove(inner, &error), 0);
+    assert_int_equal(file_remove_folder(folder, &error), 0);
+    assert_false(file_exists(folder));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +303,9 @@ int main(void)
         cmocka_unit_test(paths_are_joined),
         cmocka_unit_test_setup_teardown(folders_and_those_above, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(folders_that_cannot_be, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(moves_and_links, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(wipes_where_it_lies, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(removes_empty_folders, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(private_is_for_the_owner_alone, make_scratch, remove_scratch),
     };
 

@@ -55,14 +55,14 @@ static struct approval longer(const struct state *state)
     return next;
 }
 
-static void write_header(struct machine *machine, size_t i, const struct approval *approval,
+static void write_header(struct machine *machine, size_t i, const struct state *state, const struct approval *approval,
                          const struct approval *next)
 {
     cleanup(volume_close) struct volume *volume = NULL;
     struct error error;
 
     assert_good(volume_open(&volume, machine->volumes[i].path, &error), &error);
-    assert_good(approve_write_token(volume, approval, next, &error), &error);
+    assert_good(approve_write_token(volume, state, approval, next, &error), &error);
 }
 
 static void write_index(struct machine *machine, struct state *state, const struct approval *approval)
@@ -99,7 +99,7 @@ static void change_and_cut(struct machine *machine, enum cut cut)
         assert_good(state_save_approval(&state, &error), &error);
     for (size_t i = 0; i < 2; i++)
         if (cut >= CUT_AFTER_FIRST_HEADER + i)
-            write_header(machine, i, &state.approval, &state.next);
+            write_header(machine, i, &state, &state.approval, &state.next);
     if (cut >= CUT_AFTER_INDEX)
         write_index(machine, &state, &state.next);
     approval_free(&state.approval);
@@ -110,7 +110,7 @@ static void change_and_cut(struct machine *machine, enum cut cut)
         assert_good(state_save_approval(&state, &error), &error);
     for (size_t i = 0; i < 2; i++)
         if (cut >= CUT_AFTER_FIRST_REWRITE + i)
-            write_header(machine, i, &state.approval, NULL);
+            write_header(machine, i, &state, &state.approval, NULL);
 }
 
 static void expect_both_open(struct machine *machine)
@@ -395,10 +395,35 @@ static void test_tokens_of_others_hand(void **state)
     luks_set(machine->volumes[0].path, "tokens/8",
              "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1, \"forged\": true }");
     assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 3);
-    write_header(machine, 0, &own.approval, NULL);
+    write_header(machine, 0, &own, &own.approval, NULL);
     assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
     state_close(&own);
     expect_both_open(machine);
+}
+
+/* Of other indices only the list that a rotation has beside this one stays. */
+static void test_tokens_of_other_indices(void **state)
+{
+    static const char other[] = "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1, \"index\": "
+                                "\"000b000000000000000000000000000000000000000000000000000000000000beef\" }";
+    struct machine *machine = *state;
+    cleanup(state_close) struct state own = machine_state(machine);
+    struct error error;
+
+    luks_set(machine->volumes[0].path, "tokens/9", other);
+    own.rotation = ROTATION_WAITING;
+    own.other_index = (struct object_name){ { 0, 0x0b, [32] = 0xbe, [33] = 0xef } };
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 2);
+    own.other_index = (struct object_name){ { 0, 0x0b, 1 } };
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
+    luks_set(machine->volumes[0].path, "tokens/9", other);
+    own.rotation = ROTATION_NONE;
+    write_header(machine, 0, &own, &own.approval, NULL);
+    assert_int_equal(machine_tokens(machine, 0, TOKEN_TYPE_APPROVAL), 1);
+    state_close(&own);
+    assert_good(machine_unlock(machine, 0, MACHINE_PIN, &error), &error);
 }
 
 static void test_reopen(void **state)
@@ -484,6 +509,7 @@ int main(void)
         two_test(test_withdraw_without_a_tpm),
         two_test(test_way_in_after_settling),
         two_test(test_tokens_of_others_hand),
+        enrolled_test(test_tokens_of_other_indices),
         two_test(test_reopen),
         enrolled_test(test_draft),
         machine_test(test_boot_branch),

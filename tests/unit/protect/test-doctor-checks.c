@@ -128,6 +128,8 @@ broken(index_empty, facts->index = TPM_INDEX_UNWRITTEN);
 broken(index_other, facts->index = TPM_INDEX_FOREIGN);
 broken(index_stale, facts->index_holds_list = false);
 broken(authority_gone, facts->status.state.authority = NULL);
+broken(rotation_begun, facts->status.state.rotation = ROTATION_BEGUN);
+broken(rotation_done, facts->status.state.rotation = ROTATION_WAITING);
 broken(auth_empty, facts->status.tpm.state.lockout_auth_set = false);
 broken(auth_foreign, facts->lockout_auth_kept = false);
 broken(many_tries, facts->status.tpm.state.max_tries = 33);
@@ -180,6 +182,8 @@ static const struct {
     { index_other, "index-foreign", "somebody" },
     { index_stale, "approval-stale", "older state folder" },
     { authority_gone, "authority-missing", "no authority" },
+    { rotation_begun, "rotation-cut", "was cut" },
+    { rotation_done, "rotation-waits", "beside the new one" },
     { auth_empty, "lockout-auth-empty", "empty" },
     { auth_foreign, "lockout-auth-unknown", "someone else" },
     { many_tries, "limits-loose", "33 tries" },

@@ -257,14 +257,46 @@ static void test_opening_faults(void **state)
     }
 }
 
+/* By the TPM: each volume that there was, and one at the least. */
+static void test_index(void **state)
+{
+    struct bench *bench = *state;
+    struct object_name index = { { 0, 0x0b, 1, 2, 3 } }, read;
+    struct error error;
+    bool opened = true;
+
+    assert_error(report_read_index(bench->path, &read, &opened, &error), &error, ERROR_METADATA, "index");
+    assert_false(opened);
+    bench->report.index = index;
+    assert_good(report_write(bench->path, &bench->report, &error), &error);
+    assert_good(report_read_index(bench->path, &read, &opened, &error), &error);
+    assert_true(object_name_equal(&read, &index));
+    assert_false(opened); /* one is closed */
+    bench->report.volumes[1].opened = bench->report.volumes[1].by_recovery = true;
+    assert_good(report_write(bench->path, &bench->report, &error), &error);
+    assert_good(report_read_index(bench->path, &read, &opened, &error), &error);
+    assert_false(opened);
+    bench->report.volumes[1].by_recovery = false;
+    assert_good(report_write(bench->path, &bench->report, &error), &error);
+    assert_good(report_read_index(bench->path, &read, &opened, &error), &error);
+    assert_true(opened);
+    bench->report.volume_count = 0;
+    assert_good(report_write(bench->path, &bench->report, &error), &error);
+    assert_good(report_read_index(bench->path, &read, &opened, &error), &error);
+    assert_false(opened);
+    json_edit(bench->path, "boot_id", "\"00000000-0000-0000-0000-000000000000\"");
+    assert_error(report_read_index(bench->path, &read, &opened, &error), &error, ERROR_FAILED, "");
+}
+
 #define test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_values_round_trip), test(test_another_bank),   test(test_volumes_are_told), test(test_without_a_tpm),
-        test(test_another_boot),      test(test_not_private),    test(test_missing_bank),     test(test_faults),
-        test(test_opening),           test(test_opening_faults),
+        test(test_values_round_trip), test(test_another_bank), test(test_volumes_are_told),
+        test(test_without_a_tpm),     test(test_another_boot), test(test_not_private),
+        test(test_missing_bank),      test(test_faults),       test(test_opening),
+        test(test_opening_faults),    test(test_index),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,6 +266,50 @@ static void test_approval_tokens(void **state)
     expect_refused(machine, ERROR_METADATA, "0 lists of approved states");
 }
 
+/* A list of another index is left aside; without one of the pinned index there is none. */
+static void test_lists_of_two_indices(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    struct error error;
+
+    luks_set(machine->volumes[0].path, "tokens/9",
+             "{ \"type\": \"bootseal-approval\", \"keyslots\": [], \"version\": 1, \"index\": "
+             "\"000b000000000000000000000000000000000000000000000000000000000000beef\" }");
+    assert_good(open_now(machine, &opened, &error), &error);
+    opened_free(&opened);
+    luks_set(machine->volumes[0].path, "tokens/9/index", "\"beef\"");
+    expect_refused(machine, ERROR_METADATA, "index");
+    luks_set(machine->volumes[0].path, "tokens/9", NULL);
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "index", NULL); /* as written before there were rotations */
+    assert_good(open_now(machine, &opened, &error), &error);
+    opened_free(&opened);
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "index",
+                      "\"000b000000000000000000000000000000000000000000000000000000000000beef\"");
+    expect_refused(machine, ERROR_METADATA, "0 lists of approved states");
+}
+
+/* The same for protectors: the twin of another index is not taken, wherever its token stands. */
+static void test_protectors_of_two_indices(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
+    cleanup(state_close) struct state now = machine_state(machine);
+    struct protector items[2] = { { .token = 1 }, { .token = 2, .approval = now.pins.index.name } };
+    struct protector_list list = { items, 2 };
+
+    pins_select_protectors(&now.pins, &list);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.items[0].token, 2);
+    items[0].approval = (struct object_name){ { 1 } };
+    pins_select_protectors(&now.pins, &list);
+    assert_int_equal(list.count, 1); /* none fits: what is wrong is said by pins_check_protector() */
+    state_close(&now);
+    machine_set_token(machine, 0, TOKEN_TYPE_PROTECTOR, "tpm/approval",
+                      "\"000b000000000000000000000000000000000000000000000000000000000000beef\"");
+    expect_refused(machine, ERROR_METADATA, "approval index is not the pinned one");
+}
+
 static void test_both_lists(void **state)
 {
     struct machine *machine = *state;
@@ -280,7 +324,7 @@ static void test_both_lists(void **state)
     branch = next.branches[approval_find_branch(&next, BRANCH_BOOT)];
     assert_good(approval_add_branch(&next, &branch, &error), &error);
     assert_good(volume_open(&volume, machine->volumes[0].path, &error), &error);
-    assert_good(approve_write_token(volume, &now.approval, &next, &error), &error);
+    assert_good(approve_write_token(volume, &now, &now.approval, &next, &error), &error);
     state_close(&now);
     assert_good(open_now(machine, &opened, &error), &error);
     assert_true(opened.target.has_next);
@@ -304,6 +348,8 @@ int main(void)
         enrolled_test(test_edited_header),
         enrolled_test(test_another_volume),
         enrolled_test(test_approval_tokens),
+        enrolled_test(test_lists_of_two_indices),
+        enrolled_test(test_protectors_of_two_indices),
         enrolled_test(test_both_lists),
     };
 
