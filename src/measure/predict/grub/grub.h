@@ -16,6 +16,11 @@
  *
  * What GRUB measures before that (the configuration inside its image) is constant for a binary: the caller takes it
  * from the event log.
+ *
+ * The GRUB is Debian 12's signed one, 2.06: another has other modules in its image, and measures what it loads. Three
+ * things are taken for granted that files do not tell: the terminal gfxterm works, save_env can write where it is told
+ * to, and no disk that the caller does not know holds a file system that is searched for. A machine where one of them
+ * is not so shows by its last boot, which then cannot be reproduced.
  */
 #pragma once
 

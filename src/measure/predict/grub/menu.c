@@ -213,9 +213,9 @@ static int pick(struct run *run, const struct entry **ret, bool *automatic, stru
         run->boot->waits = true;
         return check_theme(run, error) ?: unset_timeout(run, true, error);
     }
-    if (timeout > 0 && !countdown && check_theme(run, error) != 0)
-        return error->kind;
-    return timeout > 0 || countdown ? unset_timeout(run, countdown, error) : 0;
+    if (timeout == 0 && !countdown)
+        return 0;
+    return (countdown ? 0 : check_theme(run, error)) ?: unset_timeout(run, countdown, error);
 }
 
 /* $default for what comes below: what is behind the first ">". */
