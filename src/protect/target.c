@@ -11,7 +11,6 @@ int target_read_approval(struct volume *volume, const struct pins *pins, struct 
     cleanup(json_free) struct json_object *token = NULL;
     struct token_list list;
     struct json_view view;
-    int64_t version;
     int r = volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, error);
 
     if (!r && list.count != 1)
@@ -20,7 +19,7 @@ int target_read_approval(struct volume *volume, const struct pins *pins, struct 
     if (!r)
         r = volume_token_read(volume, list.numbers[0], &token, &view, error);
     if (!r)
-        r = json_get_integer(&view, "version", TOKEN_VERSION, TOKEN_VERSION, &version, error);
+        r = token_get_version(&view, error);
     if (!r)
         r = approval_from_json(&view, ret, ret_next, ret_has_next, error);
     if (!r && (ret->bank != pins->bank || ret->cap != pins->cap))
