@@ -77,9 +77,6 @@ int room_for_keyslots(const struct json_view *metadata, size_t key_size_bytes, u
 int token_begin(struct json_object *base, const char *type, int keyslot, struct json_object **ret,
                 struct error *error);
 
-/* ERROR_METADATA for a version that is not TOKEN_VERSION. */
-int token_get_version(const struct json_view *view, struct error *error);
-
 /* The one keyslot; -1 when the list is empty. */
 int token_get_keyslot(const struct json_view *view, int *ret, struct error *error);
 int token_get_time(const struct json_view *view, const char *key, char ret[TOKEN_TIME_TEXT], struct error *error);

@@ -225,6 +225,16 @@ int token_get_version(const struct json_view *view, struct error *error)
     return error_remedy(error, "use the bootseal that wrote it, or a newer one");
 }
 
+int token_refuse_newer(const struct json_view *view, struct error *error)
+{
+    struct error ignored;
+    int64_t version;
+
+    if (json_get_integer(view, "version", TOKEN_VERSION + 1, INT32_MAX, &version, &ignored))
+        return 0;
+    return token_get_version(view, error);
+}
+
 /* At most one: the keyslot is gone from the list when somebody removed it. */
 int token_get_keyslot(const struct json_view *view, int *ret, struct error *error)
 {

@@ -79,6 +79,12 @@ void protector_list_free(struct protector_list *list);
 /* Starts a token: type, keyslots (none when keyslot is -1) and version. */
 int token_new(const char *type, int keyslot, struct json_object **ret, struct error *error);
 
+/* ERROR_METADATA for a version that is not TOKEN_VERSION. */
+int token_get_version(const struct json_view *view, struct error *error);
+
+/* Before a token is written over, whatever is wrong with it: ERROR_METADATA if a later version has written it. */
+int token_refuse_newer(const struct json_view *view, struct error *error);
+
 /* The time of now, as tokens have it. */
 int token_time_now(char ret[TOKEN_TIME_TEXT], struct error *error);
 

@@ -83,6 +83,36 @@ static int write_tokens(const struct state *state, struct error *error)
     return r;
 }
 
+/* A volume that cannot be read is no matter of this: writing it fails. */
+static int refuse_newer_of(const struct pinned_volume *pin, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    struct token_list list;
+    struct error ignored;
+    int r = 0;
+
+    if (volume_open(&volume, pin->device, &ignored) || volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, &ignored))
+        return 0;
+    for (size_t i = 0; !r && i < list.count; i++) {
+        cleanup(json_free) struct json_object *token = NULL;
+        struct json_view view;
+
+        if (!volume_token_read(volume, list.numbers[i], &token, &view, &ignored))
+            r = token_refuse_newer(&view, error);
+    }
+    return r ? error_prefix(error, "volume \"%s\"", pin->name) : 0;
+}
+
+/* Lists that a later version has written are not ours to write over, nor to make stale. */
+static int refuse_newer(const struct state *state, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < state->pins.volume_count; i++)
+        r = refuse_newer_of(&state->pins.volumes[i], error);
+    return r;
+}
+
 static int write_index(struct tpm *tpm, struct state *state, const struct approval *approval, struct error *error)
 {
     struct authority_signer signer = authority_signer(state->authority);
@@ -121,8 +151,10 @@ static int matches(const struct approval *approval, const struct digest *held, b
 
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error)
 {
-    int r;
+    int r = refuse_newer(state, error);
 
+    if (r)
+        return error_prefix(error, "cannot change the approval");
     drop_next(state);
     state->next = *next;
     state->has_next = true;
@@ -219,8 +251,10 @@ int approve_withdraw(struct tpm *tpm, struct state *state, const struct object_n
                      struct error *error)
 {
     cleanup(approval_free) struct approval draft = { 0 };
-    int r = approval_copy(&state->approval, &draft, error);
+    int r = refuse_newer(state, error);
 
+    if (!r)
+        r = approval_copy(&state->approval, &draft, error);
     if (r)
         return r;
     for (size_t i = 0; i < count; i++) {

@@ -18,7 +18,8 @@
 int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error *error);
 
 /* Switches from state->approval (which may be empty) to `next`, whose contents are taken over. All pinned volumes must
- * be there: ERROR_FAILED names the one that is not. Their headers are written, so a volume that the caller has open is
+ * be there: ERROR_FAILED names the one that is not; a list that a later version has written into a header is
+ * ERROR_METADATA before anything is changed. Their headers are written, so a volume that the caller has open is
  * stale afterwards: approve_reopen() it. */
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error);
 

@@ -55,6 +55,6 @@ int lockout_refuse(const struct tpm_state *state, time_t now, struct error *erro
     format_end(lockout_longest_s(state), now, end, sizeof(end));
     error_set(error, ERROR_LOCKOUT, "the TPM refuses PINs after %u wrong ones%s", state->lockout_counter, end);
     return error_remedy(error,
-                        "wait with the machine switched on (one try is forgiven each %u s), or use the passphrase",
+                        "wait with the machine switched on (one try is forgiven each %u s), or use the recovery key",
                         state->recovery_s);
 }

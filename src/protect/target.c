@@ -36,13 +36,12 @@ int target_read_approval(struct volume *volume, const struct pins *pins, struct 
 {
     cleanup(json_free) struct json_object *token = NULL;
     struct json_view view;
-    int64_t version;
     int number = -1, r = find_list(volume, pins, &number, error);
 
     if (!r)
         r = volume_token_read(volume, number, &token, &view, error);
     if (!r)
-        r = json_get_integer(&view, "version", TOKEN_VERSION, TOKEN_VERSION, &version, error);
+        r = token_get_version(&view, error);
     if (!r)
         r = approval_from_json(&view, ret, ret_next, ret_has_next, error);
     if (!r && (ret->bank != pins->bank || ret->cap != pins->cap))

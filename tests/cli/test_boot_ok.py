@@ -14,8 +14,6 @@ from bootseal import PASSPHRASE, PIN, REPOSITORY, check_schema
 
 WRONG_PIN = "1111111111"
 PAGE = REPOSITORY / "man/bootseal-journal.7.scd"
-HEADER = REPOSITORY / "src/protect/boot-event.h"
-IDS = dict(re.findall(r'#define BOOT_EVENT_(\w+) "([0-9a-f]{32})"', HEADER.read_text(encoding="utf-8")))
 
 
 def boot_ok(bench, *options, environment=None):
@@ -28,8 +26,7 @@ def boot_ok(bench, *options, environment=None):
 
 def kinds(document):
     """The names of the entries' MESSAGE_IDs."""
-    names = {number: name for name, number in IDS.items()}
-    return [names[entry["MESSAGE_ID"]] for entry in document["entries"]]
+    return journal.kinds(document["entries"])
 
 
 def edit_report(bench, change):
@@ -240,7 +237,7 @@ def test_journal(bench, enrolled):
 def test_page_has_each_id():
     """bootseal-journal(7) lists the MESSAGE_IDs and fields of the source, and no others."""
     page = PAGE.read_text(encoding="utf-8").replace("\\", "")
-    assert set(re.findall(r"\b[0-9a-f]{32}\b", page)) == set(IDS.values()) and len(IDS) == 14
+    assert set(re.findall(r"\b[0-9a-f]{32}\b", page)) == set(journal.IDS.values()) and len(journal.IDS) == 14
     source = Path(REPOSITORY / "src/protect/boot-event.c").read_text(encoding="utf-8")
     assert set(re.findall(r"BOOTSEAL_[A-Z_]+", page)) == set(re.findall(r"BOOTSEAL_[A-Z_]+", source))
 

@@ -210,11 +210,14 @@ def test_no_terminal(bench, enrolled, missing, option):
                                        ("730914\r", "control character"), ("12345678", "sequence"),
                                        ("654321", "sequence"), ("111111", "repeats"), ("121212", "repeats"),
                                        ("19870624", "year"), ("062024", "year"), ("", "too short"),
-                                       (PIN, "is the old one")], ids=range(12))  # the folder's name is in messages
+                                       ("7309\x0014", "control character"), (b"73091\xff", "digits only"),
+                                       ("730914" * 2000, "bytes"), (PIN, "is the old one")],
+                         ids=range(15))  # the folder's name is in messages
 def test_bad_new_pin(bench, enrolled, new, part):
     """Status 2 with the rule, the PIN is not told, and the old one holds."""
     result = bench.change_pin(enrolled, new=new)
-    assert result.rc == 2 and part in result.stderr and (not new or new not in result.stderr)
+    quoted = new if isinstance(new, str) else new.decode(errors="replace")
+    assert result.rc == 2 and part in result.stderr and (not new or quoted not in result.stderr), result
     assert_unchanged(bench, enrolled)
 
 

@@ -7,16 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from bootseal import PROGRAM
+from bootseal import PROGRAM, SCHEMAS
 
-VERBS = ["enroll", "unlock", "status", "doctor", "explain", "predict", "reseal", "recovery-key", "remove", "provision", "boot-ok"]
+VERBS = ["enroll", "unlock", "status", "doctor", "explain", "predict", "reseal", "change-pin", "recovery-key", "remove",
+         "provision", "boot-ok"]
 
 
 def test_help_lists_the_verbs(bench):
     """--help alone: every verb, on stdout."""
     result = bench.run([PROGRAM, "--help"])
     assert result.rc == 0 and result.stderr == ""
-    assert all(f"  {verb} " in result.stdout for verb in VERBS)
+    assert [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")] == VERBS
+
+
+def test_every_verb_has_a_schema():
+    """The bench holds what a verb writes with --json against it; the initramfs writes a report besides."""
+    assert {path.stem for path in SCHEMAS.iterdir()} == {*VERBS, "report"}
 
 
 def test_version(bench):
@@ -105,7 +111,7 @@ def make_copied_program():
 
 @pytest.mark.parametrize("argv", [
     ["enroll", "--policy", "grub", "/nowhere"], ["unlock", "/nowhere"], ["status"], ["reseal", "--current"],
-    ["remove", "/nowhere"], ["provision"], ["boot-ok"], ["doctor"],
+    ["remove", "/nowhere"], ["provision"], ["boot-ok"], ["doctor"], ["change-pin"], ["recovery-key", "list", "/nowhere"],
 ])
 def test_threat_22_only_root(copied_program, argv):
     """An unprivileged user is refused, whatever the verb, before anything is looked at."""

@@ -331,11 +331,13 @@ class Bench:
         return self.run(self.arguments(verb, *arguments, pin=pin, key=key), stdin=stdin, environment=environment)
 
     def run(self, argv, stdin=None, environment=None) -> Result:
-        """Run any program on this bench without a terminal."""
+        """Run any program on this bench without a terminal.  What bootseal writes with --json must fit its schema."""
         source = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
         done = subprocess.run(list(map(str, argv)), **source, capture_output=True, timeout=PATIENCE_S, check=False,
                               env=self.environment(**(environment or {})), start_new_session=True)
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        _check_output(list(map(str, argv)), result)
+        return result
 
     @property
     def enroll_options(self) -> list:
@@ -416,6 +418,8 @@ class Bench:
         self.report.unlink(missing_ok=True)
         done = self.on_terminal(argv, *((PROMPT, pin) for pin in pins), prompt=PROMPT)
         report = json.loads(self.report.read_text(encoding="utf-8")) if self.report.exists() else {}
+        if report:
+            check_schema(report, "report")
         return Boot(done.rc, done.screen, done.prompts, report)
 
     def cap(self) -> Result:
@@ -428,8 +432,21 @@ def tries_left(prompt: str) -> int:
     return int(re.search(r"\((\d+) tr(?:y|ies) left\)", prompt).group(1))
 
 
-def check_schema(document, name: str) -> None:
-    """Check a JSON result against tests/schema/NAME.json."""
+def _check_output(argv, result) -> None:
+    """Check what a verb wrote with --json, whatever its exit status."""
+    words = argv[argv.index(str(PROGRAM)) + 1:] if str(PROGRAM) in argv else []
+    if "--json" in words and "--help" not in words and result.stdout:
+        check_schema(result.json, words[0])
+
+
+@functools.lru_cache(maxsize=None)
+def _validator(name: str):
+    """The validator of tests/schema/NAME.json."""
     schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(document)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_schema(document, name: str) -> None:
+    """Check a JSON result against tests/schema/NAME.json."""
+    _validator(name).validate(document)

@@ -1,11 +1,13 @@
 """A journal of a test's own: what a program writes to systemd's journal socket.
 
     run_with_journal(argv, environment)  ->  (finished program, [{"MESSAGE": ..., ...}, ...])
+    kinds(entries)                       ->  ["MISMATCH", "RECOVERY", ...], as src/protect/boot-event.h calls them
 
 libsystemd knows one place for the socket, so the program runs where /run is a folder of its own (a mount namespace).
 """
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +15,15 @@ from pathlib import Path
 
 SOCKET = Path("/run/systemd/journal/socket")
 DATAGRAM_MAX = 1 << 20
+
+HEADER = Path(__file__).resolve().parents[2] / "src/protect/boot-event.h"
+IDS = dict(re.findall(r'#define BOOT_EVENT_(\w+) "([0-9a-f]{32})"', HEADER.read_text(encoding="utf-8")))
+
+
+def kinds(entries) -> list:
+    """The names of the entries' MESSAGE_IDs."""
+    names = {number: name for name, number in IDS.items()}
+    return [names[entry["MESSAGE_ID"]] for entry in entries]
 
 
 def parse(datagram: bytes) -> dict:

@@ -4,6 +4,7 @@ What is dear to make, three boots under emulation, is made once: the disk, the T
 variables of a machine that asks for the PIN. Tests boot copies of the three.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image import DiskImage, make_image
+from machine import BOOT_SECONDS
 
 PIN = "481526"
 ENROLL_SECONDS = 1200  # it makes the initramfs anew, emulated: five minutes on a busy machine
@@ -75,6 +77,17 @@ def boot_by_pin(machine, names: str) -> None:
     assert "Please unlock disk" not in shown, shown
     machine.wait_shell()
     assert "PIN for" not in machine.before and "Please unlock disk" not in machine.before, machine.before
+
+
+def entries_of_boot_ok(machine) -> list:
+    """What bootseal-boot-ok.service has written to the journal.  Nothing but the installation has started it."""
+    machine.run("systemctl is-system-running --wait", BOOT_SECONDS)
+    state = machine.check("systemctl show --property=Result,ExecMainExitTimestampMonotonic bootseal-boot-ok")
+    if "Result=success\n" not in state or "Monotonic=0\n" in state:
+        raise AssertionError(machine.run("journalctl --no-pager --boot --unit=bootseal-boot-ok; "
+                                         "systemctl status --no-pager bootseal-boot-ok")[1])
+    lines = machine.check("journalctl --boot --output=json SYSLOG_IDENTIFIER=bootseal").splitlines()
+    return [entry for entry in map(json.loads, lines) if "MESSAGE_ID" in entry]
 
 
 def expect_stop(machine) -> str:

@@ -1,22 +1,50 @@
 """What nobody should give: refused with the rule, before anything is written, and what worked before still does."""
 
+import fcntl
 import json
 import os
 import shutil
+import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from bootseal import PASSPHRASE, PIN, PROGRAM, VOLUME_BYTES, check_schema
+from bootseal import NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROGRAM, VOLUME_BYTES, check_schema
 
-VERBS_OF_A_DEVICE = ["enroll", "unlock", "remove"]
+VERBS_OF_A_DEVICE = ["enroll", "unlock", "remove", "change-pin", "recovery-key"]
 
 
 def call(bench, verb, device):
     """A verb on a device, with everything that it might ask for."""
     if verb == "enroll":
         return bench.try_enroll(device)
-    return bench.bootseal(verb, device, pin=PIN if verb == "unlock" else None)
+    if verb == "change-pin":
+        return bench.change_pin(device)
+    if verb == "recovery-key":
+        return bench.bootseal(verb, "--yes", "add", device, key=PASSPHRASE)
+    if verb == "reseal":
+        return bench.reseal()
+    return bench.bootseal(verb, *([] if verb == "doctor" else [device]), pin=PIN if verb == "unlock" else None)
+
+
+# {verb: what it needs that it would otherwise have to ask for}
+WITHOUT_OPTIONS = {"enroll": "--unlock-key-file", "unlock": "--pin-file", "reseal": "--current", "change-pin": "--pin-file",
+                   "recovery-key": "--unlock-key-file", "status": None, "doctor": None, "explain": None, "remove": None,
+                   "provision": None, "boot-ok": None}
+
+
+def without_options(bench, enrolled, verb):
+    """A call with the arguments that it cannot do without."""
+    arguments = {"enroll": [*bench.enroll_options, bench.volume()], "recovery-key": ["--yes", "add", enrolled],
+                 **dict.fromkeys(["unlock", "remove", "change-pin"], [enrolled])}.get(verb, [])
+    return [PROGRAM, verb, *(getattr(word, "path", word) for word in arguments)]
+
+
+def assert_nobody_was_asked(verb, result):
+    """It ended, and if it would have had to ask it says by which option to answer."""
+    assert result.rc == (2 if WITHOUT_OPTIONS[verb] else result.rc) and result.rc in (0, 1, 2, 10), result
+    assert (WITHOUT_OPTIONS[verb] or "") in result.stderr, result
 
 
 # ---- PINs at the unlock; enroll's are in tests/cli/test_enroll.py ----
@@ -94,13 +122,16 @@ def test_read_only_unlock(bench, enrolled):
     assert read_only(bench, enrolled, *bench.arguments("status", enrolled)).rc == 0
 
 
-@pytest.mark.parametrize("verb, arguments", [("remove", True), ("reseal", False)])
-def test_read_only_change(bench, enrolled, verb, arguments):
+@pytest.mark.parametrize("verb", ["remove", "reseal", "change-pin", "recovery-key"])
+def test_read_only_change(bench, enrolled, verb):
     """What cannot be written is not half done: the volume opens as before."""
-    options = [] if arguments else ["--current", "--current-values"]
-    result = read_only(bench, enrolled, *bench.arguments(verb, *options, *([enrolled] if arguments else [])))
-    assert result.rc == 1 and str(enrolled.path) in result.stderr, result
-    if verb == "reseal":
+    new_pin = ["--new-pin-file", bench.secret_file(NEW_PIN, "new-pin")]
+    arguments = {"remove": ([enrolled], {}), "reseal": (["--current", "--current-values"], {}),
+                 "change-pin": ([*new_pin, enrolled], {"pin": PIN}),
+                 "recovery-key": (["--yes", "add", enrolled], {"key": PASSPHRASE})}[verb]
+    result = read_only(bench, enrolled, *bench.arguments(verb, *arguments[0], **arguments[1]))
+    assert result.rc == 1 and str(enrolled.path) in result.stderr and result.stdout == "", result
+    if verb != "remove":
         assert bench.unlock(enrolled).rc == 0
     assert enrolled.opens_with(PASSPHRASE) and len(enrolled.keyslots()) == 2
 
@@ -125,6 +156,42 @@ def test_detached_header(bench, detached):
     assert bench.try_enroll(header).rc == 0
     assert bench.bootseal("unlock", "--test", header, pin=PIN).rc == 0
     assert data.read_bytes() == bytes(VOLUME_BYTES)
+
+
+# ---- what somebody else is at; a disk that is in use, and mappings, are in tests/vm/test_protectors.py ----
+
+def is_kept_waiting(process) -> bool:
+    """Whether a process waits for a lock of somebody else's (proc(5), /proc/locks)."""
+    lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    return any(words[1] == "->" and words[5] == str(process.pid) for words in lines)
+
+
+def wait_for(bench, locked, *argv):
+    """Run a program that must wait until a file is no longer locked; its exit status."""
+    with open(locked, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = subprocess.Popen(list(map(str, argv)), env=bench.environment(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)
+        while not is_kept_waiting(process):
+            assert process.poll() is None, "it did not wait"
+    with process:
+        return process.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("verb", ["unlock", "reseal", "remove"])
+def test_header_that_somebody_is_changing(bench, enrolled, verb):
+    """libcryptsetup's own lock: as long as cryptsetup changes the header, nobody looks at it."""
+    arguments = {"unlock": ["--test", enrolled], "reseal": ["--current", "--current-values"], "remove": [enrolled]}[verb]
+    argv = bench.arguments(verb, *arguments, pin=PIN if verb == "unlock" else None)
+    assert wait_for(bench, enrolled.path, *argv) == 0
+    assert verb == "remove" or bench.unlock(enrolled).rc == 0
+
+
+@pytest.mark.parametrize("verb", ["reseal", "remove"])
+def test_two_at_once(bench, enrolled, verb):
+    """Who changes something has the state folder to himself; the next one waits."""
+    arguments = ["--current", "--current-values"] if verb == "reseal" else [enrolled]
+    assert wait_for(bench, bench.state / "lock", *bench.arguments(verb, *arguments)) == 0
 
 
 # ---- headers that are full ----
@@ -167,17 +234,64 @@ def test_full_header_unlocks(bench, enrolled):
 
 # ---- tokens of a newer version ----
 
-@pytest.mark.parametrize("kind", ["bootseal", "bootseal-pending"])
-@pytest.mark.parametrize("verb", VERBS_OF_A_DEVICE)
-def test_newer_protector(bench, enrolled, kind, verb):
-    """Refused, and kept as it is."""
-    token = {**enrolled.token(), "type": kind, "version": 2, "news": [1, 2, 3]}
+NEWER_WORDS = "is not known to this bootseal"
+VERBS_THAT_READ_TOKENS = [*VERBS_OF_A_DEVICE, "reseal", "status", "doctor"]
+
+
+@pytest.mark.parametrize("verb", VERBS_THAT_READ_TOKENS)
+def test_newer_protector(bench, enrolled, verb):
+    """Refused by all that need it, told by the others, and kept as it is."""
+    enrolled.edit_token(lambda token: token.update(version=2, news=[1, 2, 3]))
+    token = enrolled.token()
+    result = call(bench, verb, enrolled)
+    assert result.rc == {"reseal": 0, "status": 0, "doctor": 1}.get(verb, 9), result
+    assert verb == "reseal" or NEWER_WORDS in result.stdout + result.stderr
+    assert enrolled.token() == token and enrolled.keyslots() == {0, 1}
+
+
+@pytest.mark.parametrize("verb", VERBS_THAT_READ_TOKENS)
+def test_newer_leftover(bench, enrolled, verb):
+    """What a later version's enrolment has left half done is nobody's to clear away."""
+    token = {**enrolled.token(), "type": "bootseal-pending", "version": 2}
     (number,) = enrolled.tokens("bootseal")
     enrolled.put_token(token, number)
     result = call(bench, verb, enrolled)
-    assert result.rc in (7, 9), result
-    assert enrolled.metadata()["tokens"][str(number)] == token
-    assert len(enrolled.keyslots()) == 2
+    assert result.rc == {"enroll": 9, "recovery-key": 0, "reseal": 0, "status": 0, "doctor": 1}.get(verb, 7), result
+    assert enrolled.token("bootseal-pending") == token and {0, 1} <= enrolled.keyslots()
+
+
+@pytest.mark.parametrize("verb", VERBS_THAT_READ_TOKENS)
+def test_newer_approval(bench, enrolled, verb):
+    """The list of approved states is not written over, nor made stale in the TPM."""
+    enrolled.edit_token(lambda token: token.update(version=2, news=[1, 2, 3]), "bootseal-approval")
+    token = enrolled.token("bootseal-approval")
+    result = call(bench, verb, enrolled)
+    assert result.rc == {"enroll": 10, "recovery-key": 0, "status": 0, "doctor": 1}.get(verb, 9), result
+    assert result.rc in (0, 10) and verb != "status" or NEWER_WORDS in result.stdout + result.stderr
+    assert enrolled.token("bootseal-approval") == token and {0, 1} <= enrolled.keyslots()
+    enrolled.edit_token(lambda token: token.update(version=1), "bootseal-approval")
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_newer_approval_is_not_mended(bench, enrolled):
+    """doctor --fix writes damaged lists anew, but this one is not damaged."""
+    enrolled.edit_token(lambda token: token.update(version=2), "bootseal-approval")
+    token = enrolled.token("bootseal-approval")
+    result = bench.bootseal("doctor", "--json", "--fix")
+    assert result.rc == 1 and enrolled.token("bootseal-approval") == token
+    (finding,) = (finding for finding in result.json["findings"] if finding["not_fixed"])
+    assert NEWER_WORDS in finding["not_fixed"]
+
+
+def test_newer_approval_of_a_volume_to_be_enrolled(bench, volume):
+    """Refused, and the passphrase opens; without that token it is enrolled."""
+    volume.put_token({"type": "bootseal-approval", "keyslots": [], "version": 2}, 0)
+    result = bench.try_enroll(volume)
+    assert result.rc == 9 and NEWER_WORDS in result.stderr, result
+    assert volume.token("bootseal-approval")["version"] == 2 and volume.opens_with(PASSPHRASE)
+    volume.edit(lambda metadata: metadata["tokens"].pop("0"))
+    bench.enroll(volume)
+    assert bench.unlock(volume).rc == 0 and volume.keyslots() == {0, 1}
 
 
 def test_newer_recovery_token(bench, enrolled):
@@ -219,6 +333,23 @@ def test_key_file_without_right(bench, volume):
     assert volume.metadata()["tokens"] == {}
 
 
+@pytest.mark.parametrize("verb", [*VERBS_OF_A_DEVICE, "status"])
+def test_volume_without_right(bench, enrolled, verb):
+    """Root by name alone, as in some containers: the volume is somebody else's, and cannot be opened."""
+    before = enrolled.header()
+    os.chown(enrolled.path, 65534, 65534)
+    enrolled.path.chmod(0o600)
+    options = {"enroll": bench.enroll_options, "recovery-key": ["--yes", "add"],
+               "change-pin": ["--new-pin-file", bench.secret_file(NEW_PIN, "new-pin")]}.get(verb, [])
+    secrets = {"pin": PIN if verb in ("enroll", "unlock", "change-pin") else None,
+               "key": PASSPHRASE if verb in ("enroll", "recovery-key") else None}
+    result = bench.run(["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--",
+                        *bench.arguments(verb, *options, enrolled, **secrets)])
+    assert result.rc == (0 if verb == "status" else 1), result
+    assert "Permission denied" in result.stdout + result.stderr and str(enrolled.path) in result.stdout + result.stderr
+    assert enrolled.header() == before and bench.unlock(enrolled).rc == 0
+
+
 # ---- standard streams that are closed ----
 
 def closed(bench, redirection, *argv):
@@ -242,10 +373,13 @@ def test_closed_stdin_without_need(bench, enrolled):
     check_schema(result.json, "status")
 
 
-def test_closed_stdin_where_one_would_be_asked(bench, enrolled):
-    """The same words as without a terminal."""
-    result = closed(bench, "<&-", *bench.arguments("unlock", "--test", enrolled))
-    assert result.rc == 2 and "--pin-file" in result.stderr
+@pytest.mark.parametrize("verb", WITHOUT_OPTIONS)
+def test_closed_stdin_of_every_verb(bench, enrolled, verb):
+    """The same as without a terminal; what a verb opens meanwhile is not taken for its standard input."""
+    before = enrolled.header()
+    result = closed(bench, "<&-", *without_options(bench, enrolled, verb))
+    assert_nobody_was_asked(verb, result)
+    assert verb == "remove" or enrolled.header() == before
 
 
 @pytest.mark.parametrize("redirection", [">&-", "<&- >&-", "<&- >&- 2>&-"])
@@ -278,15 +412,37 @@ def test_not_a_tpm(bench, enrolled, verb):
     assert result.rc == 6 and enrolled.header() == before, result
 
 
+@pytest.mark.parametrize("verb", ["enroll", "unlock", "reseal", "change-pin", "provision"])
+def test_tpm_that_refuses_the_connection(bench, enrolled, verb):
+    """Status 6, and nothing is changed."""
+    before, second = enrolled.header(), bench.volume()
+    bench.tpm.stop()
+    result = {"provision": bench.provision}[verb]() if verb == "provision" else \
+        call(bench, verb, second if verb == "enroll" else enrolled)
+    assert result.rc == 6 and enrolled.header() == before, result
+
+
+def connections_to(port) -> int:
+    """How many programs are connected with a port of this machine."""
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return sum(line.split()[2:4] == [f"0100007F:{port:04X}", "01"] for line in lines)
+
+
+def test_tpm_that_is_taken(bench, enrolled):
+    """swtpm serves one connection, and another program has it: its turn comes first, and then ours."""
+    with socket.create_connection(("127.0.0.1", bench.tpm.port)):
+        waiting = subprocess.Popen(bench.arguments("unlock", "--test", enrolled, pin=PIN), env=bench.environment(),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while connections_to(bench.tpm.port) < 2:
+            assert waiting.poll() is None
+    with waiting:
+        assert waiting.wait(PATIENCE_S) == 0
+    assert bench.tpm.lockout_counter() == 0
+
+
 # ---- nobody to ask ----
 
-@pytest.mark.parametrize("verb", ["enroll", "unlock", "status", "reseal", "remove", "doctor"])
+@pytest.mark.parametrize("verb", WITHOUT_OPTIONS)
 def test_never_waits_for_somebody(bench, enrolled, verb):
     """Without a terminal and without options: every verb ends, and one that would ask names the option."""
-    arguments = {"enroll": [*bench.enroll_options, bench.volume()], "unlock": [enrolled], "remove": [enrolled],
-                 "reseal": []}.get(verb, [])
-    result = bench.run([PROGRAM, verb, *map(str, (getattr(word, "path", word) for word in arguments))])
-    asks = {"enroll": "--unlock-key-file", "unlock": "--pin-file", "reseal": "--current"}
-    assert result.rc in (0, 1, 2), result
-    if verb in asks:
-        assert result.rc == 2 and asks[verb] in result.stderr
+    assert_nobody_was_asked(verb, bench.run(without_options(bench, enrolled, verb)))

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import initrd
+import journal
+from bootseal import check_schema
 from machine import Machine
-from sealed import (ENROLL_SECONDS, PIN, STATE, SealedMachine, enter_pin, log_in_by_passphrase,
+from sealed import (ENROLL_SECONDS, PIN, STATE, SealedMachine, enter_pin, entries_of_boot_ok, log_in_by_passphrase,
                     make_installed_image, write_secrets)
+from storage import Volume, format_volume, run
 
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
 ROOT_DEVICE = "/dev/vda3"
@@ -82,6 +86,8 @@ def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
     volume, = report["volumes"]
     assert (volume["name"], volume["opened"], volume["by"]) == (layout.volume_name, True, "tpm2-pin")
     assert report["cap"]["done"] and set(map(int, report["pcrs"])) >= {4, 7, 8, 9, 12, 14}
+    entry, = entries_of_boot_ok(machine)
+    assert (journal.kinds([entry]), entry["BOOTSEAL_VOLUME"], entry["PRIORITY"]) == (["PIN"], layout.volume_name, "6")
 
     write_secrets(machine, layout)
     machine.check(f"mkdir -m 700 /run/without && cp {STATE}/*.json /run/without/ && chmod 600 /run/without/*")
@@ -92,6 +98,50 @@ def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
     status = json.loads(machine.check("bootseal status --json"))
     assert status["tpm"]["lockout_counter"] == 0 and status["volumes"][0]["authority_opens"]
     machine.power_off()
+
+
+def doctor(machine, *options):
+    """{(kind, subject): finding}"""
+    _, output = machine.run(f"bootseal doctor --json {' '.join(options)} 2>/dev/null", ENROLL_SECONDS)
+    document = json.loads(output)
+    check_schema(document, "doctor")
+    return {(finding["kind"], finding["subject"]): finding for finding in document["findings"]}
+
+
+def make_passphrase_dear(image, header):
+    """Give the passphrase's keyslot a cost that bootseal gives none of its own: it passes for a leftover otherwise."""
+    run(["cryptsetup", "luksConvertKey", "--key-slot=0", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=2000",
+         "--key-file=-", image.export_volume(header)], image.layout.passphrase)
+    image.import_header(header)
+
+
+@pytest.mark.full
+def test_doctor_looks_into_the_initramfs_in_use(copy_of, layout, tmp_path):
+    """It finds what this machine's owner has left undone and nothing else, until the pins change; and mends that."""
+    machine, image = copy_of()
+    make_passphrase_dear(image, tmp_path / "header")
+    machine.disks.append(format_volume(tmp_path / "data.luks", Volume("cryptdata", 16, passphrase=layout.passphrase)))
+    machine.start()
+    enter_pin(machine, layout)
+    machine.wait_shell()
+    left_undone = {("no-recovery-key", layout.volume_name), ("passphrase-left", layout.volume_name),
+                   ("panic-missing", ""), ("boot-unencrypted", "/boot")}
+    assert set(doctor(machine)) == left_undone
+
+    write_secrets(machine, layout)
+    machine.check("echo cryptdata /dev/vdb none luks,noauto >>/etc/crypttab")
+    machine.check("bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin --no-initramfs "
+                  "--no-recovery-key --name cryptdata /dev/vdb", ENROLL_SECONDS)
+    stale = {key for key, finding in doctor(machine).items() if finding["fixable"]}
+    assert stale and {kind for kind, _ in stale} == {"initramfs-pins-differ"}
+    mended = doctor(machine, "--fix")
+    assert all(mended[key]["fixed"] for key in stale)
+    assert not stale & set(doctor(machine))
+    pins = machine.read_file(f"{STATE}/pins.json")
+    machine.power_off()
+    name, = (name for name in image.boot.names("/") if name.startswith("initrd.img-") and "cloud" in name)
+    (tmp_path / "initrd").write_bytes(image.boot.read(f"/{name}"))
+    assert initrd.read(tmp_path / "initrd")["etc/bootseal/pins.json"] == pins
 
 
 def expect_refusal(machine, layout, pcr):

@@ -66,8 +66,10 @@ static void protector_damaged(const struct doctor_facts *facts, const struct doc
     for_each_volume(volume, facts) if (volume->status->unlock.kind == ERROR_METADATA &&
                                        volume->pin.kind == ERROR_NONE && volume->list_good)
         doctor_find(findings, check, name_of(volume),
-                    "restore the header from a backup, or remove the protector and enroll anew", "%s",
-                    volume->status->unlock.text);
+                    volume->status->unlock.remedy[0]
+                        ? volume->status->unlock.remedy
+                        : "restore the header from a backup, or remove the protector and enroll anew",
+                    "%s", volume->status->unlock.text);
 }
 
 static void protector_missing(const struct doctor_facts *facts, const struct doctor_check *check,

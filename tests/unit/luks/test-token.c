@@ -277,6 +277,29 @@ static void new_tokens_have_a_head(void **state)
                         "{\"type\":\"bootseal-approval\",\"keyslots\":[],\"version\":1}");
 }
 
+static int refusal_of(const char *text, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = json_tokener_parse(text);
+    struct json_view view = { .object = token, .source = "token 0", .kind = ERROR_METADATA };
+
+    assert_non_null(token);
+    return token_refuse_newer(&view, error);
+}
+
+static void only_what_a_later_version_wrote_is_not_written_over(void **state)
+{
+    static const char *const ours[] = { "{\"version\":1}",  "{\"version\":0}",     "{\"version\":-2}", "{}",
+                                        "{\"version\":[]}", "{\"version\":\"2\"}", "{\"version\":2.5}" };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < array_size(ours); i++)
+        assert_int_equal(refusal_of(ours[i], &error), 0);
+    assert_int_equal(refusal_of("{\"version\":2}", &error), ERROR_METADATA);
+    assert_non_null(strstr(error.text, "token 0: \"version\": 2"));
+    assert_non_null(strstr(error.remedy, "newer"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(keyslots_that_tokens_name, make_volume, remove_volume),
         cmocka_unit_test(new_tokens_have_a_head),
+        cmocka_unit_test(only_what_a_later_version_wrote_is_not_written_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
