@@ -1,17 +1,14 @@
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/journal.h"
+#include "cli/machine-policy.h"
 #include "cli/verb.h"
-#include "policy/document.h"
 #include "protect/provision/rotation.h"
 #include "protect/update/after-boot.h"
 
 #include <string.h>
 #include <syslog.h>
-
-#define MACHINE_POLICY "/etc/bootseal/policy.json"
 
 static const struct option_row options[] = {
     { "policy", "NAME|FILE", "whose after_recovery counts; default " MACHINE_POLICY ", if it is there" },
@@ -131,39 +128,64 @@ static int keep_good_boot(const struct call *call, const struct boot_ok *boot_ok
     return r;
 }
 
-/* The TPM is asked only when there is something to drop. */
-static int commit(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome, struct error *error)
+static int approve_news(const struct call *call, struct tpm *tpm, struct error *error)
 {
-    cleanup(tpm_close) struct tpm *tpm = NULL;
-    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
-    size_t first = boot_ok->events.count, outlived = 0;
-    struct reseal_request request = {
-        .state_folder = call_state_folder(call),
-        .report_path = call_report(call),
-        .keep_kept = true,
+    cleanup(foresee_end) struct foresee_result *result = NULL;
+    const struct foresee_request request = {
+        .reseal = { .tpm = tpm, .state_folder = call_state_folder(call), .report_path = call_report(call) },
+        .log_path = call_running_log(call),
     };
-    int r = result ? after_boot_count_outlived(boot_ok, &outlived, error) : error_no_memory(error);
 
-    if (r || !outlived)
-        return r;
-    r = call_open_tpm(call, &tpm, error);
-    request.tpm = tpm;
-    r = r ?: reseal_commit(&request, result, error);
+    return foresee(&request, &result, error);
+}
+
+static int drop_outlived(struct boot_ok *boot_ok, const struct reseal_request *request, struct outcome *outcome,
+                         struct error *error)
+{
+    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
+    size_t first = boot_ok->events.count;
+    int r = result ? reseal_commit(request, result, error) : error_no_memory(error);
+
     if (r)
-        return error_prefix(error, "the boot states that are no longer used");
+        return r;
     outcome->dropped = result->dropped;
     r = result->dropped ? boot_events_committed(result->dropped, &boot_ok->events, error) : 0;
     return r ?: write_events(&boot_ok->events, first, outcome, error);
 }
 
-static int read_policy(const struct call *call, struct policy_document *ret, struct error *error)
+/* After a good boot: what may come is approved, what has had its time is not. The TPM is asked only when one of the two
+ * changes something. */
+static int commit(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome, struct error *error)
 {
-    const char *name = call_option(call, "policy");
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    cleanup(foresee_end) struct foresee_result *ahead = NULL;
+    cleanup(free_ptr) struct pcr_values *coming = NULL;
+    struct reseal_request request = {
+        .state_folder = call_state_folder(call),
+        .report_path = call_report(call),
+        .keep_kept = true,
+    };
+    size_t outlived = 0;
+    int r = after_boot_look_ahead(boot_ok, call_running_log(call), &ahead, error);
 
-    *ret = policy_document_default();
-    if (!name && !file_exists(MACHINE_POLICY))
+    if (r) /* then nothing is known to be over either */
+        log_warning("the next boots cannot be told, and all boot states stay approved: %s", error->text);
+    if (r || !ahead)
         return 0;
-    return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+    request.coming = coming = calloc(ahead->plan.count + 1, sizeof(*coming));
+    if (!coming)
+        return error_no_memory(error);
+    request.coming_count = foresee_coming(ahead, coming);
+    r = after_boot_count_outlived(boot_ok, coming, request.coming_count, &outlived, error);
+    if (r || (!outlived && !foresee_has_news(ahead)))
+        return r;
+    r = call_open_tpm(call, &tpm, error);
+    request.tpm = tpm;
+    if (!r && foresee_has_news(ahead))
+        r = approve_news(call, tpm, error);
+    if (!r && outlived)
+        r = drop_outlived(boot_ok, &request, outcome, error);
+    return r ? error_prefix(error, "the boot states that may come") : 0;
 }
 
 /* After a boot that was not approved, if the policy says so. */
@@ -174,7 +196,7 @@ static int reseal(const struct call *call, struct boot_ok *boot_ok, const struct
     size_t first = boot_ok->events.count;
     struct policy_document document;
     char why[EXPLAINED_WHY_TEXT];
-    int r = read_policy(call, &document, error);
+    int r = machine_policy_read(call, &document, error);
 
     if (r || !document.reseal_after_recovery)
         return r;

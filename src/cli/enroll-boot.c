@@ -6,7 +6,7 @@
 #include "protect/update/foresee.h"
 
 /* Approves what the files of now will boot. Where that is not known, *ret says so. */
-static void approve_next(const struct enroll *enroll, bool first, struct enroll_boot *ret)
+static void approve_next(const struct call *call, const struct enroll *enroll, bool first, struct enroll_boot *ret)
 {
     static const char *const initrds[] = { "/boot/initrd.img-*", NULL };
     cleanup(foresee_end) struct foresee_result *result = NULL;
@@ -17,6 +17,7 @@ static void approve_next(const struct enroll *enroll, bool first, struct enroll_
             .report_path = enroll->request.report_path,
             .current_values = enroll->request.current_values,
         },
+        .log_path = call_running_log(call),
         .written = first ? NULL : initrds,
         .trust_all = first,
     };
@@ -37,10 +38,10 @@ int enroll_boot_prepare(const struct call *call, struct enroll *enroll, struct e
     if (!rebuild)
         return 0;
     enroll_pause(enroll);
-    approve_next(enroll, true, ret);
+    approve_next(call, enroll, true, ret);
     if (!initramfs_rebuild(&ret->rebuilt)) {
         ret->rebuilt.kind = ERROR_NONE;
-        approve_next(enroll, false, ret);
+        approve_next(call, enroll, false, ret);
     }
     return enroll_resume(enroll, error);
 }

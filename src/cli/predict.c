@@ -175,7 +175,7 @@ static int run(struct call *call, struct error *error)
     int r = state_open(call_state_folder(call), STATE_READ, &look.state, error);
 
     r = r ?: choose_pcrs(call, &look, error);
-    r = r ?: update_machine_read(&look.machine, look.bank, call_report(call), error);
+    r = r ?: update_machine_read(&look.machine, look.bank, call_report(call), call_running_log(call), error);
     if (!r && verify) {
         look.prediction.chain = update_machine_chain(&look.machine);
         r = predict_verify(&look.machine.predict, &look.verification, error);

@@ -1,13 +1,10 @@
 /* How `reseal` behaves when an update hook calls it. */
+#include "cli/machine-policy.h"
 #include "cli/reseal-parts.h"
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "policy/document.h"
 #include "protect/state.h"
-
-#define MACHINE_POLICY "/etc/bootseal/policy.json"
 
 static int is_enrolled(const struct call *call, bool *ret, struct error *error)
 {
@@ -19,16 +16,17 @@ static int is_enrolled(const struct call *call, bool *ret, struct error *error)
 }
 
 /* A failed update is what the policy wants, or a warning and a boot that asks for the recovery key. */
-static int follow_policy(const char *hook, int failed, struct error *error)
+static int follow_policy(const struct call *call, int failed, struct error *error)
 {
-    struct policy_document document = policy_document_default();
+    struct policy_document document;
     struct error unread;
 
-    if (file_exists(MACHINE_POLICY) && policy_document_read("", MACHINE_POLICY, &document, &unread))
+    if (machine_policy_read(call, &document, &unread))
         log_warning("%s", unread.text);
     if (document.fail_updates)
         return failed;
-    log_warning("hook %s: the next boot will ask for the recovery key or passphrase: %s", hook, error->text);
+    log_warning("hook %s: the next boot will ask for the recovery key or passphrase: %s", call_option(call, "hook"),
+                error->text);
     if (error->remedy[0])
         log_warning("what to do: %s", error->remedy);
     return 0;
@@ -47,5 +45,5 @@ int reseal_as_hook(const struct call *call, reseal_action act, struct error *err
         r = is_enrolled(call, &enrolled, error);
     if (!r && enrolled)
         r = act(call, hook, error);
-    return r && hook ? follow_policy(name, r, error) : r;
+    return r && hook ? follow_policy(call, r, error) : r;
 }

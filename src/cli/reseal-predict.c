@@ -73,7 +73,12 @@ int reseal_predict(const struct call *call, const struct update_hook *hook, stru
     cleanup(tpm_close) struct tpm *tpm = NULL;
     cleanup(foresee_end) struct foresee_result *result = NULL;
     struct foresee_request request = {
-        .reseal = { .state_folder = call_state_folder(call), .report_path = call_report(call) },
+        .reseal = {
+            .state_folder = call_state_folder(call),
+            .report_path = call_report(call),
+            .current_values = call_flag(call, "current-values"),
+        },
+        .log_path = call_running_log(call),
         .written = hook ? hook->written : NULL,
         .built = call_option(call, "built"),
         .trusted = call_option(call, "trust"),

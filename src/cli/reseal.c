@@ -1,8 +1,10 @@
 #include "protect/reseal.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "cli/machine-policy.h"
 #include "cli/reseal-parts.h"
 #include "cli/verb.h"
+#include "protect/update/foresee.h"
 
 #include <string.h>
 
@@ -16,6 +18,7 @@ static const struct option_row options[] = {
     { "trust", "FILE", "with --predict: a boot file that you vouch for" },
     { "slot", "DIR", "with --predict: where a verified update is mounted" },
     { "allow-rescue", NULL, "with --predict: approve boots that give a shell too" },
+    { "policy", "NAME|FILE", "instead of " MACHINE_POLICY ", for what a hook's failure means" },
     { "hook", "NAME", "called by this update hook: a failure follows the policy's on_failure" },
     { 0 },
 };
@@ -88,21 +91,42 @@ static int check_options(const struct call *call, struct error *error)
 {
     static const struct {
         const char *option, *way;
-    } of_one[] = { { "keep", "current" },  { "current-values", "current" }, { "built", "predict" },
-                   { "trust", "predict" }, { "slot", "predict" },           { "allow-rescue", "predict" } };
+    } of_one[] = { { "keep", "current" },
+                   { "built", "predict" },
+                   { "trust", "predict" },
+                   { "slot", "predict" },
+                   { "allow-rescue", "predict" } };
     const char *way = NULL;
 
     for (size_t i = 0; i < array_size(ways); i++) {
         if (call_flag(call, ways[i]) && way)
-            return error_set(error, ERROR_USAGE, "reseal: --%s and --%s exclude each other", way, ways[i]);
+            return error_set(error, ERROR_USAGE, "--%s and --%s exclude each other", way, ways[i]);
         if (call_flag(call, ways[i]))
             way = ways[i];
     }
     way = way ? way : ways[0];
     for (size_t i = 0; i < array_size(of_one); i++)
         if (call_option(call, of_one[i].option) && strcmp(way, of_one[i].way) != 0)
-            return error_set(error, ERROR_USAGE, "reseal: --%s goes with --%s", of_one[i].option, of_one[i].way);
+            return error_set(error, ERROR_USAGE, "--%s goes with --%s", of_one[i].option, of_one[i].way);
     return 0;
+}
+
+/* What the running boot has outlived, but for what may still come. */
+static int commit(const struct call *call, struct reseal_request *request, struct reseal_result *result,
+                  struct error *error)
+{
+    cleanup(foresee_end) struct foresee_result *ahead = NULL;
+    cleanup(free_ptr) struct pcr_values *coming = NULL;
+    const struct foresee_request look = { .reseal = *request, .log_path = call_running_log(call) };
+    int r = foresee_look(&look, &ahead, error);
+
+    if (r)
+        return r;
+    request->coming = coming = calloc(ahead->plan.count + 1, sizeof(*coming));
+    if (!coming)
+        return error_no_memory(error);
+    request->coming_count = foresee_coming(ahead, coming);
+    return reseal_commit(request, result, error);
 }
 
 static int look_back(const struct call *call, const struct update_hook *hook, struct error *error)
@@ -118,10 +142,10 @@ static int look_back(const struct call *call, const struct update_hook *hook, st
     };
     int r = result ? call_open_tpm(call, &tpm, error) : error_no_memory(error);
 
-    (void)hook;
+    (void)hook; /* it has written nothing that looking back would rest on */
     request.tpm = tpm;
     if (!r && call_flag(call, "commit"))
-        r = reseal_commit(&request, result, error);
+        r = commit(call, &request, result, error);
     else if (!r)
         r = reseal_current(&request, result, error);
     return r ? r : print_result(call, result, error);

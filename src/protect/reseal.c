@@ -160,13 +160,21 @@ static bool is_named(const char *const *entries, const char *entry)
     return false;
 }
 
+static bool may_come(const struct reseal_request *request, const struct branch *branch, uint32_t pcrs)
+{
+    for (size_t i = 0; i < request->coming_count; i++)
+        if (is_state(branch, &request->coming[i], pcrs))
+            return true;
+    return false;
+}
+
 static bool is_outlived(const struct commit *commit, const struct approval *approval, const struct branch *branch)
 {
     const struct reseal_request *request = commit->request;
     const char *entry = entry_of_branch(branch);
 
     if (branch->kind != BRANCH_BOOT || is_state(branch, commit->running, approval->pcrs) ||
-        strcmp(branch->approved_in, commit->boot) == 0)
+        strcmp(branch->approved_in, commit->boot) == 0 || may_come(request, branch, approval->pcrs))
         return false;
     if (request->entries)
         return !is_named(request->entries, entry);

@@ -16,6 +16,8 @@ struct reseal_request {
     bool mark_kept;             /* reseal_current(): a person wants all of them beside each other */
     bool keep_kept;             /* reseal_commit(): leave those that are marked, of the running entry too */
     const char *const *entries; /* reseal_commit(): entries that may still be chosen, NULL at the end; or NULL */
+    const struct pcr_values *coming; /* reseal_commit(): states that may still come, whatever their entry */
+    size_t coming_count;
     const char *kernel_folder;  /* reseal_commit() without entries: see entries.h; NULL: KERNEL_FOLDER */
 };
 

@@ -80,11 +80,62 @@ def test_all_volumes_get_the_list(bench, enrolled):
     assert bench.unlock(enrolled).rc == 0 and bench.unlock(second).rc == 0
 
 
-def test_says_which_state(bench, enrolled):
-    """Without --current: status 2."""
+def predict(bench, *options):
+    """`reseal` as it is by default, on a bench that no boot loader has started: nothing can be predicted there."""
+    result = bench.bootseal("reseal", "--json", "--current-values", *options)
+    if result.stdout:
+        check_schema(result.json, "reseal")
+    return result
+
+
+def test_cannot_predict(bench, enrolled):
+    """It is said, with the status of a boot that will not match; what is approved stays."""
+    before = enrolled.token("bootseal-approval")
+    result = predict(bench)
+    assert result.rc == 3 and "no event log" in result.stderr and "recovery key at hand" in result.stderr, result
+    assert not result.json["prediction"]["next_boot_opens"] and result.json["prediction"]["added"] == 0
+    assert result.json["boot_states"] == 1 and enrolled.token("bootseal-approval") == before
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_hook_warns(bench, enrolled):
+    """An update goes on, and says what the next boot will ask for; unless the policy wants it to fail."""
     assert enrolled
-    result = bench.bootseal("reseal")
-    assert result.rc == 2 and "--current" in result.stderr
+    result = predict(bench, "--hook", "kernel")
+    assert result.rc == 0 and "the next boot will ask for the recovery key" in result.stderr, result
+    policy = bench.folder / "failing.json"
+    policy.write_text(json.dumps({"version": 1, "pcrs": [4, 7, 12], "on_failure": "fail"}), encoding="utf-8")
+    assert predict(bench, "--hook", "kernel", "--policy", policy).rc == 3
+    assert predict(bench, "--hook", "kernel", "--policy", bench.folder / "none.json").rc == 0
+
+
+def test_hook_where_nothing_is_enrolled(bench):
+    """Silent: the hooks are there as soon as bootseal is installed. Without a TPM as well."""
+    bench.tpm.stop()
+    for way in ("--predict", "--commit"):
+        result = bench.bootseal("reseal", way, "--hook", "initramfs")
+        assert (result.rc, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("options, words", [
+    (("--hook", "nobody"), '"nobody" is none of'),
+    (("--current", "--commit"), "exclude each other"),
+    (("--predict", "--keep"), "--keep goes with --current"),
+    (("--commit", "--trust", "/boot/vmlinuz"), "--trust goes with --predict"),
+])
+def test_options_that_do_not_fit(bench, options, words):
+    """Status 2, before anything is looked at."""
+    result = bench.bootseal("reseal", *options)
+    assert result.rc == 2 and words in result.stderr, result
+
+
+def test_file_that_cannot_be_vouched_for(bench, enrolled):
+    """What is not there, or no rule fits, is no boot file."""
+    assert enrolled
+    assert predict(bench, "--trust", "/boot/nothing-there").rc == 1
+    (bench.folder / "initrd").write_bytes(b"an initrd")
+    result = predict(bench, "--built", bench.folder / "initrd")
+    assert result.rc == 10 and "no rule" in result.stderr, result
 
 
 def test_nothing_enrolled(bench, volume):

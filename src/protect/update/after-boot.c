@@ -19,13 +19,27 @@ int after_boot_keep(const struct boot_ok *boot_ok, const char *log_path, enum go
     return r ? error_prefix(error, "the record of good boots") : 0;
 }
 
-int after_boot_count_outlived(const struct boot_ok *boot_ok, size_t *ret, struct error *error)
+int after_boot_look_ahead(const struct boot_ok *boot_ok, const char *log_path, struct foresee_result **ret,
+                          struct error *error)
 {
-    const struct reseal_request request = { .state_folder = boot_ok->state_folder, .keep_kept = true };
+    const struct foresee_request request = {
+        .reseal = { .state_folder = boot_ok->state_folder, .report_path = boot_ok->report_path },
+        .log_path = log_path,
+    };
 
-    *ret = 0;
+    *ret = NULL;
     if (!boot_ok->is_enrolled || !golden_is_good(&boot_ok->approval, &boot_ok->record))
         return 0;
+    return foresee_look(&request, ret, error);
+}
+
+int after_boot_count_outlived(const struct boot_ok *boot_ok, const struct pcr_values *coming, size_t coming_count,
+                              size_t *ret, struct error *error)
+{
+    const struct reseal_request request = {
+        .state_folder = boot_ok->state_folder, .keep_kept = true, .coming = coming, .coming_count = coming_count
+    };
+
     return reseal_count_outlived(&request, &boot_ok->approval, &boot_ok->record.values, ret, error);
 }
 

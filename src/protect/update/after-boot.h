@@ -9,12 +9,19 @@
 #include "protect/reseal.h"
 #include "protect/update/boot-changes.h"
 #include "protect/update/explained.h"
+#include "protect/update/foresee.h"
 
 /* golden_keep() for this boot. */
 int after_boot_keep(const struct boot_ok *boot_ok, const char *log_path, enum golden_outcome *ret, struct error *error);
 
-/* How many boot states reseal_commit() would drop, after a good boot; 0 after any other. No TPM. */
-int after_boot_count_outlived(const struct boot_ok *boot_ok, size_t *ret, struct error *error);
+/* What may come after this boot, if it was a good one; *ret is NULL after any other. Later calls know from this one which
+ * PCRs can be predicted on this machine (predictable.h). No TPM. */
+int after_boot_look_ahead(const struct boot_ok *boot_ok, const char *log_path, struct foresee_result **ret,
+                          struct error *error);
+
+/* How many boot states reseal_commit() would drop after this good boot, if `coming` may still come. No TPM. */
+int after_boot_count_outlived(const struct boot_ok *boot_ok, const struct pcr_values *coming, size_t coming_count,
+                              size_t *ret, struct error *error);
 
 /* Whether the initramfs found this boot not approved, and it still is not; *ret then has what changed, and is freed by
  * the caller. */

@@ -95,19 +95,6 @@ static int read_trust(const struct state *state, const struct update_machine *ma
     return r;
 }
 
-int foresee_note_predictable(const struct state *state, const struct update_machine *machine, uint32_t *ret_pcrs,
-                             struct error *error)
-{
-    cleanup(verification_free) struct verification verification = { 0 };
-    uint32_t pcrs = 0;
-    int r = predict_verify(&machine->predict, &verification, error);
-
-    r = r ?: predictable_update(state, machine->predict.bank, &verification, &pcrs, error);
-    if (ret_pcrs)
-        *ret_pcrs = pcrs;
-    return r;
-}
-
 /* ---- the approval ---- */
 
 /* The kernel's release, or the file name of what is booted: what entries.h calls an entry. */
@@ -240,7 +227,9 @@ static int decide(const struct foresee_request *request, const struct state *sta
     int r = known_files_read(state, &files, error);
 
     r = r ?: record_told(&files, request, error);
-    r = r ?: update_machine_read(&ret->machine, state->approval.bank, request->reseal.report_path, error);
+    r = r
+            ?: update_machine_read(&ret->machine, state->approval.bank, request->reseal.report_path, request->log_path,
+                                   error);
     r = r ?: read_trust(state, &ret->machine, &trust, error);
     r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
     r = r ?: record_found(&files, request, &ret->prediction, error);
@@ -271,13 +260,55 @@ static int run(const struct foresee_request *request, struct foresee_result *ret
     return 0;
 }
 
-int foresee(const struct foresee_request *request, struct foresee_result **ret, struct error *error)
+static int look(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
+{
+    cleanup(state_close) struct state state = { .lock = -1 };
+    int r = state_open(request->reseal.state_folder, STATE_CHANGE, &state, error);
+
+    r = r ?: decide(request, &state, ret, error);
+    if (!r)
+        judge(ret);
+    return r;
+}
+
+typedef int (*foresee_way)(const struct foresee_request *request, struct foresee_result *ret, struct error *error);
+
+static int with_result(foresee_way act, const struct foresee_request *request, struct foresee_result **ret,
+                       struct error *error)
 {
     cleanup(foresee_end) struct foresee_result *result = calloc(1, sizeof(*result));
-    int r = result ? run(request, result, error) : error_no_memory(error);
+    int r = result ? act(request, result, error) : error_no_memory(error);
 
     *ret = r ? NULL : take_ptr(result);
     return r;
+}
+
+int foresee(const struct foresee_request *request, struct foresee_result **ret, struct error *error)
+{
+    return with_result(run, request, ret, error);
+}
+
+int foresee_look(const struct foresee_request *request, struct foresee_result **ret, struct error *error)
+{
+    return with_result(look, request, ret, error);
+}
+
+bool foresee_has_news(const struct foresee_result *result)
+{
+    for (size_t i = 0; i < result->plan.count; i++)
+        if (result->plan.choices[i].verdict == UPDATE_APPROVE)
+            return true;
+    return false;
+}
+
+size_t foresee_coming(const struct foresee_result *result, struct pcr_values *ret)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < result->plan.count; i++)
+        if (result->plan.choices[i].verdict <= UPDATE_APPROVE)
+            ret[count++] = result->plan.choices[i].boot->values;
+    return count;
 }
 
 void foresee_end(struct foresee_result **result)

@@ -16,6 +16,7 @@
 
 struct foresee_request {
     struct reseal_request reseal;
+    const char *log_path;       /* NULL: the kernel's */
     const char *const *written; /* patterns (glob(3)) of boot files that this system has just written: file-rules.h;
                                    NULL at the end, or NULL */
     const char *built;          /* one more such file, or NULL */
@@ -38,12 +39,15 @@ struct foresee_result {
 
 /* 0 also when the next boot is not covered: that is told in the result, which the caller gives to foresee_end(). */
 int foresee(const struct foresee_request *request, struct foresee_result **ret, struct error *error);
+
+/* The same without the last step, for which alone a TPM is needed: what is on record is brought up to date, nothing is
+ * approved. */
+int foresee_look(const struct foresee_request *request, struct foresee_result **ret, struct error *error);
+
 void foresee_end(struct foresee_result **result);
 
-/*
- * Notes which PCRs come out right when the running boot is predicted from its own sources (predictable.json): later in
- * this boot, when files were changed, nobody can tell any more. For boot-ok, and before enroll rebuilds the initramfs.
- * `state` is open for changing. *ret_pcrs may be NULL.
- */
-int foresee_note_predictable(const struct state *state, const struct update_machine *machine, uint32_t *ret_pcrs,
-                             struct error *error);
+/* True when foresee() would approve something that is not approved yet. */
+bool foresee_has_news(const struct foresee_result *result);
+
+/* The boot states that may come: those of the plan that are approved or to be. `ret` has room for plan.count. */
+size_t foresee_coming(const struct foresee_result *result, struct pcr_values *ret);

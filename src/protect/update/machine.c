@@ -7,13 +7,13 @@
 #include <string.h>
 
 /* A log that is not there is no fault: Linux has none where the boot loader did not hand it over. */
-static int read_log(struct update_machine *machine, struct error *error)
+static int read_log(struct update_machine *machine, const char *path, struct error *error)
 {
     int r;
 
-    if (!file_exists(EVENT_LOG_PATH))
+    if (!file_exists(path))
         return 0;
-    r = event_log_read(EVENT_LOG_PATH, &machine->log, error);
+    r = event_log_read(path, &machine->log, error);
     r = r ?: component_list_read(&machine->log, &machine->components, error);
     if (!r) {
         machine->predict.log = &machine->log;
@@ -56,14 +56,14 @@ static int read_places(struct update_machine *machine, struct error *error)
 }
 
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
-                        struct error *error)
+                        const char *log_path, struct error *error)
 {
     int r;
 
     *ret = (struct update_machine){ .predict = { .bank = bank } };
     if (file_exists(FIRMWARE_VARIABLES))
         ret->predict.variables = FIRMWARE_VARIABLES;
-    r = read_log(ret, error);
+    r = read_log(ret, log_path ? log_path : EVENT_LOG_PATH, error);
     r = r ?: read_report(ret, report_path, error);
     return r ?: read_places(ret, error);
 }
