@@ -83,6 +83,20 @@ static int write_tokens(const struct state *state, struct error *error)
     return r;
 }
 
+static int refuse_newer_token(struct volume *volume, int number, struct error *error)
+{
+    cleanup(json_free) struct json_object *token = NULL;
+    struct json_view view;
+    struct error ignored;
+
+    if (volume_token_read(volume, number, &token, &view, &ignored) || !token_refuse_newer(&view, error))
+        return 0;
+    return error_remedy(error,
+                        "use the bootseal that wrote it, or a newer one; if there is none, run: cryptsetup token "
+                        "remove --token-id %d %s, then: bootseal doctor --fix",
+                        number, volume_path(volume));
+}
+
 /* A volume that cannot be read is no matter of this: writing it fails. */
 static int refuse_newer_of(const struct pinned_volume *pin, struct error *error)
 {
@@ -93,13 +107,8 @@ static int refuse_newer_of(const struct pinned_volume *pin, struct error *error)
 
     if (volume_open(&volume, pin->device, &ignored) || volume_tokens(volume, TOKEN_TYPE_APPROVAL, &list, &ignored))
         return 0;
-    for (size_t i = 0; !r && i < list.count; i++) {
-        cleanup(json_free) struct json_object *token = NULL;
-        struct json_view view;
-
-        if (!volume_token_read(volume, list.numbers[i], &token, &view, &ignored))
-            r = token_refuse_newer(&view, error);
-    }
+    for (size_t i = 0; !r && i < list.count; i++)
+        r = refuse_newer_token(volume, list.numbers[i], error);
     return r ? error_prefix(error, "volume \"%s\"", pin->name) : 0;
 }
 

@@ -167,11 +167,11 @@ def test_apt_and_a_failure(system):
 def systemd_boot(system):
     """An EFI system partition of which bootctl believes that systemd-boot is on it."""
     for folder in ("EFI/systemd", "EFI/BOOT", "loader"):
-        system.path(f"{ESP}/{folder}").mkdir(parents=True)
+        system.path(f"{ESP}/{folder}").mkdir(parents=True, exist_ok=True)
     loader = system.path("usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
     system.path(f"{ESP}/EFI/systemd/systemd-bootx64.efi").write_bytes(loader)
     system.path(f"{ESP}/loader/entries.srel").write_text("type1\n", encoding="ascii")
-    system.environment = {"SYSTEMD_RELAX_ESP_CHECKS": "1", "BOOT_ROOT": f"/{ESP}"}
+    system.environment = {"SYSTEMD_ESP_PATH": f"/{ESP}", "SYSTEMD_RELAX_ESP_CHECKS": "1", "BOOT_ROOT": f"/{ESP}"}
     system.check("bootctl", "is-installed", **system.environment)
     yield system
     shutil.rmtree(system.path(ESP))

@@ -174,7 +174,8 @@ def fwupd_variable(status):
     (FWUPD, fwupd_variable(2), False),
     (FWUPD, b"short", False),
     ("boot/efi/EFI/debian/fwupdx64.efi", b"program", False),
-])
+], ids=["capsule", "indicated", "other-indication", "no-indication", "fwupd-waits", "fwupd-done", "fwupd-short",
+        "program-alone"])
 def test_firmware_update(system, path, content, warns):
     """What waits is told, on a machine that has something to lose; the look at the next boot comes all the same."""
     system.path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -274,13 +274,19 @@ def test_newer_approval(bench, enrolled, verb):
 
 
 def test_newer_approval_is_not_mended(bench, enrolled):
-    """doctor --fix writes damaged lists anew, but this one is not damaged."""
+    """doctor --fix writes damaged lists anew, but this one is not damaged. Who takes it away can have a new one."""
     enrolled.edit_token(lambda token: token.update(version=2), "bootseal-approval")
     token = enrolled.token("bootseal-approval")
     result = bench.bootseal("doctor", "--json", "--fix")
     assert result.rc == 1 and enrolled.token("bootseal-approval") == token
     (finding,) = (finding for finding in result.json["findings"] if finding["not_fixed"])
     assert NEWER_WORDS in finding["not_fixed"]
+    refused = bench.reseal()
+    assert refused.rc == 9 and "cryptsetup token remove" in refused.stderr
+    (number,) = enrolled.tokens("bootseal-approval")
+    enrolled.edit(lambda metadata: metadata["tokens"].pop(str(number)))
+    bench.bootseal("doctor", "--fix")
+    assert bench.unlock(enrolled).rc == 0
 
 
 def test_newer_approval_of_a_volume_to_be_enrolled(bench, volume):

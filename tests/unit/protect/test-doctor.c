@@ -161,7 +161,7 @@ static void test_list_in_the_header(void **state)
     static const struct {
         const char *member, *json;
     } rows[] = {
-        { "", NULL }, { "version", "2" }, { "branches", "[]" }, { "objects", "[]" }, { "cap", "8" },
+        { "", NULL }, { "version", "0" }, { "branches", "[]" }, { "objects", "[]" }, { "cap", "8" },
     };
     struct machine *machine = *state;
 
@@ -169,6 +169,27 @@ static void test_list_in_the_header(void **state)
         machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, rows[i].member, rows[i].json);
         expect_repaired(machine, "approval-token");
     }
+}
+
+/* That is not damage: it stays until somebody decides. */
+static void test_list_of_a_later_version(void **state)
+{
+    struct machine *machine = *state;
+    const struct doctor_request request = request_of(machine);
+
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "version", "2");
+    {
+        cleanup(look_free) struct look look = look_at(machine);
+        struct doctor_finding *finding = find(&look, "approval-token");
+
+        assert_non_null(finding);
+        doctor_repair(&request, &look.findings);
+        assert_int_equal(finding->fix.kind, ERROR_METADATA);
+        assert_non_null(strstr(finding->fix.remedy, "cryptsetup token remove"));
+    }
+    expect(machine, "approval-token", true);
+    machine_set_token(machine, 0, TOKEN_TYPE_APPROVAL, "", NULL);
+    expect_repaired(machine, "approval-token");
 }
 
 static void test_limits(void **state)
@@ -318,13 +339,21 @@ static void test_initramfs_of_another_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        enrolled_test(test_enrolled),       machine_test(test_nothing_enrolled),
-        enrolled_test(test_index),          enrolled_test(test_foreign_index),
-        enrolled_test(test_stale_list),     enrolled_test(test_list_in_the_header),
-        enrolled_test(test_limits),         enrolled_test(test_failed_repair),
-        enrolled_test(test_leftovers),      enrolled_test(test_leftover_that_is_the_last_way_in),
-        enrolled_test(test_changed_header), enrolled_test(test_missing_volume),
-        enrolled_test(test_policy),         machine_test(test_initramfs_of_another_root),
+        enrolled_test(test_enrolled),
+        machine_test(test_nothing_enrolled),
+        enrolled_test(test_index),
+        enrolled_test(test_foreign_index),
+        enrolled_test(test_stale_list),
+        enrolled_test(test_list_in_the_header),
+        enrolled_test(test_list_of_a_later_version),
+        enrolled_test(test_limits),
+        enrolled_test(test_failed_repair),
+        enrolled_test(test_leftovers),
+        enrolled_test(test_leftover_that_is_the_last_way_in),
+        enrolled_test(test_changed_header),
+        enrolled_test(test_missing_volume),
+        enrolled_test(test_policy),
+        machine_test(test_initramfs_of_another_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
