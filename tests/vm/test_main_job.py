@@ -1,8 +1,7 @@
 """The main job, on real measured boots: firmware, shim, signed GRUB and kernel under Secure Boot, root on LUKS2.
 
-The machine is installed and enrolled as the README says: `meson install`, `bootseal enroll` in the running
-system, a boot with the passphrase, `bootseal reseal --current`. Then it boots by the PIN, and copies of it
-refuse when their boot was changed.
+The machine is installed and enrolled as the README says: `meson install`, a boot, `bootseal enroll` in the running
+system. The next boot, which nobody has booted before, asks for the PIN; copies of it refuse when their boot was changed.
 """
 
 import json
@@ -25,7 +24,7 @@ ROOT_DEVICE = "/dev/vda3"
 
 @pytest.fixture(scope="module")
 def sealed(tmp_path_factory, layout, progress, pytestconfig):
-    """A machine that was enrolled and approved, switched off. Its making is the first half of the main job."""
+    """A machine that was enrolled, switched off: its next boot is the first one with the pins in the initramfs."""
     folder = tmp_path_factory.mktemp("sealed")
     image = make_installed_image(folder / "disk.img", layout, BUILD)
     machine = Machine(folder / "machine", [image.path], folder / "tpm", firmware_vars=folder / "vars.fd",
@@ -39,14 +38,7 @@ def sealed(tmp_path_factory, layout, progress, pytestconfig):
         write_secrets(machine, layout)
         output = machine.check(f"bootseal enroll --policy grub --unlock-key-file /run/passphrase --pin-file /run/pin "
                                f"--no-recovery-key {ROOT_DEVICE}", ENROLL_SECONDS)
-        assert "the next boot asks for the passphrase" in output
-        machine.power_off()
-
-        progress("second boot: the initramfs carries the pins now, which nobody approved")
-        machine.start()
-        reason = log_in_by_passphrase(machine, layout)
-        assert "PCR 9" in reason and "not the approved one" in reason
-        machine.check("bootseal reseal --current")
+        assert "the next boot asks for the PIN" in output
         machine.power_off()
     yield SealedMachine(image, folder / "tpm", folder / "vars.fd")
     image.path.unlink()
