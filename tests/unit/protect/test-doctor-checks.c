@@ -128,6 +128,7 @@ broken(index_empty, facts->index = TPM_INDEX_UNWRITTEN);
 broken(index_other, facts->index = TPM_INDEX_FOREIGN);
 broken(index_stale, facts->index_holds_list = false);
 broken(authority_gone, facts->status.state.authority = NULL);
+broken(folder_damaged, error_set(&facts->status.damage, ERROR_METADATA, "pins.json: not JSON"));
 broken(rotation_begun, facts->status.state.rotation = ROTATION_BEGUN);
 broken(rotation_done, facts->status.state.rotation = ROTATION_WAITING);
 broken(auth_empty, facts->status.tpm.state.lockout_auth_set = false);
@@ -182,6 +183,7 @@ static const struct {
     { index_other, "index-foreign", "somebody" },
     { index_stale, "approval-stale", "older state folder" },
     { authority_gone, "authority-missing", "no authority" },
+    { folder_damaged, "state-damaged", "pins.json" },
     { rotation_begun, "rotation-cut", "was cut" },
     { rotation_done, "rotation-waits", "beside the new one" },
     { auth_empty, "lockout-auth-empty", "empty" },
