@@ -6,7 +6,7 @@ from pathlib import Path
 
 from debian import cache_folder, cache_lock, say
 
-PATTERN = re.compile(r"^linux-image-6\.1\.0-(\d+)-cloud-amd64$")
+PATTERN = re.compile(r"^linux-image-6\.1\.0-([0-9]+)-cloud-amd64$")
 
 
 def installed_release(tree: Path) -> str:
