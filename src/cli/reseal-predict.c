@@ -49,6 +49,8 @@ static void tell_refused(const struct update_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         const struct update_choice *choice = &plan->choices[i];
 
+        if (!choice->boot->title[0]) /* nothing is known: the next boot's reason is told anyhow */
+            continue;
         if (choice->verdict == UPDATE_SHELL && choice->boot->order == 0)
             log_verbose("not approved: \"%s\": %s", choice->boot->title, choice->reason);
         else if (choice->verdict > UPDATE_APPROVE && choice->boot->order == 0)

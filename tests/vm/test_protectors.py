@@ -260,3 +260,48 @@ def test_what_is_busy(sealed_layout, layout_machine):
     mapping = machine.check("dmsetup info --columns --noheadings -o uuid cryptdata")
     assert mapping.startswith(f"CRYPT-LUKS2-{DATA.uuid.replace('-', '')}-cryptdata"), mapping
     assert status_of(machine)["tpm"]["lockout_counter"] == 0
+
+
+@pytest.mark.full
+def test_two_operators(sealed_layout, layout_machine, tmp_path):
+    """A second PIN, enrolled in the running system: the prompt asks who it is, and takes that one's PIN alone."""
+    sealed = sealed_layout(PLAIN)
+    disk = clone(sealed.disks[0], tmp_path / "operators.img")
+    machine = layout_machine(sealed, [disk], keep_disks=True)
+    machine.start()
+    boot_by_pin(machine, "cryptroot")
+    machine.write_file("/run/policy.json", sealed.bench.policy.read_bytes())
+    machine.write_file("/run/second", NEW_PIN.encode())
+    machine.write_file("/run/passphrase", ROOT.passphrase)
+    machine.check("bootseal enroll --policy /run/policy.json --label Bert --pin-file /run/second --no-recovery-key "
+                  f"--unlock-key-file /run/passphrase UUID={ROOT.uuid}", ENROLL_SECONDS)
+    machine.power_off()
+
+    question = r"Operator \(1, 2 Bert\): "
+    machine.start()
+    machine.expect(question)
+    machine.send("7")
+    machine.expect(question)
+    machine.send("2")
+    machine.expect(r"PIN of operator 2 for cryptroot \(\d+ tries left\): ")
+    machine.send(PIN)  # the first operator's
+    machine.expect("wrong PIN")
+    machine.expect(r"Operator \(1, 2 Bert, Enter for 2\): ")
+    machine.send("")
+    machine.expect(r"PIN of operator 2 for cryptroot \(\d+ tr(y|ies) left\): ")
+    machine.send(NEW_PIN)
+    machine.wait_shell()
+    volume = report_of(machine)
+    assert (volume["by"], volume["operator"], volume["wrong_pins"]) == ("tpm2-pin", 2, 1)
+    assert is_capped(machine.pcr(CAP_PCR))
+    machine.power_off()
+
+    machine.start()
+    machine.expect(question)
+    machine.send("1")
+    machine.expect("PIN of operator 1 for cryptroot")
+    machine.send(PIN)
+    machine.wait_shell()
+    assert report_of(machine)["operator"] == 1
+    machine.kill()
+    disk.unlink()

@@ -207,7 +207,8 @@ static void judge(struct foresee_result *result)
         error_set(error, ERROR_MISMATCH, "which boot comes next is not known");
     } else {
         error_set(error, why->verdict == UPDATE_UNKNOWN ? ERROR_MISMATCH : ERROR_REFUSED,
-                  "the next boot, \"%s\", is not approved: %s", why->boot->title, why->reason);
+                  "the next boot%s%s%s is not approved: %s", why->boot->title[0] ? ", \"" : "", why->boot->title,
+                  why->boot->title[0] ? "\"," : "", why->reason);
     }
     error_remedy(error, "have the recovery key at hand for the next boot, and run bootseal reseal --current after it");
 }
