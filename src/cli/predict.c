@@ -97,8 +97,9 @@ static void print_boot(const struct look *look, size_t i)
     const char *words = !look->approved ? "" : look->approved[i] ? ": approved" : ": not approved";
 
     printf("%s%s (%s, disk order %zu)%s%s%s\n",
-           boot->chosen ? boot->step ? "the boot after next: " : "next boot: " : "", boot->title, boot->label,
-           boot->order, paint(look->approved ? look->approved[i] ? PAINT_GOOD : PAINT_WARNING : PAINT_PLAIN), words,
+           boot->chosen ? boot->step ? "the boot after next: " : "next boot: " : "",
+           boot->title[0] ? boot->title : "an entry that is not known", boot->label, boot->order,
+           paint(look->approved ? look->approved[i] ? PAINT_GOOD : PAINT_WARNING : PAINT_PLAIN), words,
            paint(PAINT_PLAIN));
     if (boot->shell)
         puts("    gives a shell");

@@ -49,7 +49,8 @@ static void tell_refused(const struct update_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         const struct update_choice *choice = &plan->choices[i];
 
-        if (!choice->boot->title[0]) /* nothing is known: the next boot's reason is told anyhow */
+        /* no kernel: the firmware's setup, or nothing is known; of the next boot the reason is told anyhow */
+        if (!choice->boot->kernel || !choice->boot->kernel[0])
             continue;
         if (choice->verdict == UPDATE_SHELL && choice->boot->order == 0)
             log_verbose("not approved: \"%s\": %s", choice->boot->title, choice->reason);
