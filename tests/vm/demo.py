@@ -2,7 +2,7 @@
 """The main job on a real measured boot, with the machine's console visible: `tests/demo --boot`.
 
 Firmware, shim, Debian's signed GRUB and kernel under Secure Boot, a root file system on LUKS2, a software TPM. The
-machine is installed, enrolled, approved, and booted by its PIN; then its kernel command line is changed from outside, and
+machine is installed, enrolled, and booted by its PIN; then its kernel command line is changed from outside, and
 the next boot refuses. Every step checks what it shows. It takes some ten minutes: the machine is emulated.
 """
 
@@ -48,20 +48,9 @@ def enroll(machine: Machine, layout: Layout) -> None:
     machine.power_off()
 
 
-def approve(machine: Machine, layout: Layout) -> None:
-    """Second boot: the initramfs has changed, since it carries the pins now."""
-    say("Second boot. The initramfs carries the pins now; this boot state is not approved yet")
-    machine.start()
-    reason = log_in_by_passphrase(machine, layout)
-    assert "PCR 9" in reason, reason
-    say("Approve the state that this boot was measured in")
-    run(machine, "bootseal reseal --current")
-    machine.power_off()
-
-
 def boot_by_pin(machine: Machine, layout: Layout) -> None:
-    """Third boot: the PIN is all that is asked."""
-    say("Third boot. The boot state is the approved one: the PIN opens the root")
+    """Second boot: nobody has booted this initramfs before, and the PIN is all that is asked."""
+    say("Second boot. The initramfs carries the pins now; the boot that it gives was predicted: the PIN opens the root")
     machine.start()
     enter_pin(machine, layout, PIN)
     machine.wait_shell()
@@ -71,8 +60,8 @@ def boot_by_pin(machine: Machine, layout: Layout) -> None:
 
 
 def refuse_changed_boot(machine: Machine, image, layout: Layout) -> None:
-    """Fourth boot: someone had the disk on a bench."""
-    say("With the machine off, the kernel command line in grub.cfg is changed. Fourth boot")
+    """Third boot: someone had the disk on a bench."""
+    say("With the machine off, the kernel command line in grub.cfg is changed. Third boot")
     image.boot.edit("/grub/grub.cfg", lambda text: text.replace(b" quiet", b" quiet planted=1", 1))
     machine.start()
     machine.enter_passphrase(layout)
@@ -83,7 +72,7 @@ def refuse_changed_boot(machine: Machine, image, layout: Layout) -> None:
 
 
 def main() -> None:
-    """All four boots of one machine."""
+    """All three boots of one machine."""
     layout = Layout()
     debian.progress.append(say)
     with tempfile.TemporaryDirectory(prefix="bootseal-demo-") as name:
@@ -92,7 +81,6 @@ def main() -> None:
         image = make_installed_image(folder / "disk.img", layout, BUILD)
         with Machine(folder / "machine", [image.path], echo=True) as machine:
             enroll(machine, layout)
-            approve(machine, layout)
             boot_by_pin(machine, layout)
             refuse_changed_boot(machine, image, layout)
 
