@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/next-boot.h"
 #include "cli/paint.h"
 #include "cli/verb.h"
 
@@ -46,9 +47,11 @@ static bool rebuilt_initramfs(const struct doctor_findings *findings)
     return false;
 }
 
-static int repair(const struct doctor_request *request, struct doctor_findings *findings, struct error *error)
+static int repair(const struct call *call, const struct doctor_request *request, struct doctor_findings *findings,
+                  struct error *error)
 {
     cleanup(look_free) struct look after = { 0 };
+    struct next_boot boot = { 0 };
     int r;
 
     doctor_repair(request, findings);
@@ -56,9 +59,10 @@ static int repair(const struct doctor_request *request, struct doctor_findings *
     if (r)
         return r;
     doctor_mark_fixed(findings, &after.findings);
-    if (rebuilt_initramfs(findings))
-        log_warning("the new initramfs changes the boot state: the next boot asks for the recovery key or passphrase. "
-                    "Log in then and run: bootseal reseal --current");
+    if (!rebuilt_initramfs(findings))
+        return 0;
+    next_boot_approve(call, request->status.tpm, false, &boot);
+    next_boot_tell(&boot, "opens the volumes as before", "recovery key or a passphrase");
     return 0;
 }
 
@@ -178,7 +182,7 @@ static int run(struct call *call, struct error *error)
     request.status.tpm = tpm;
     r = look(&request, &found, error);
     if (!r && call_flag(call, "fix"))
-        r = repair(&request, &found.findings, error);
+        r = repair(call, &request, &found.findings, error);
     if (r)
         return error_prefix(error, "doctor");
     if (call_flag(call, "json"))

@@ -4,11 +4,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "cli/enroll-boot.h"
+#include "cli/next-boot.h"
 #include "cli/operator-choice.h"
 #include "cli/protector-words.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
+#include "protect/initramfs.h"
 #include "protect/other-keyslots.h"
 
 #include <string.h>
@@ -226,17 +227,42 @@ static int prepare(const struct call *call, struct enroll *enroll, const struct 
     return r ?: check_passphrase(call, enroll, error);
 }
 
+static bool changes_initramfs(const struct call *call, const struct enroll *enroll)
+{
+    return enroll->pins_changed && pins_concern_this_boot(call_state_folder(call), &enroll->pin);
+}
+
+static int prepare_boot(const struct call *call, struct enroll *enroll, struct next_boot *ret, struct error *error)
+{
+    const struct enroll_request *request = &enroll->request;
+
+    if (!changes_initramfs(call, enroll) || call_flag(call, "no-initramfs") || !initramfs_is_there())
+        return 0;
+    enroll_pause(enroll);
+    next_boot_trust(call, request->tpm, request->current_values, ret);
+    next_boot_rebuild(call, request->tpm, request->current_values, ret);
+    return enroll_resume(enroll, error);
+}
+
+static void tell_next_boot(const struct call *call, const struct enroll *enroll, const struct next_boot *boot)
+{
+    if (changes_initramfs(call, enroll))
+        next_boot_tell(boot, call_flag(call, "no-pin") ? "opens the volume by the TPM alone" : "asks for the PIN",
+                       call_flag(call, "no-recovery-key") ? "passphrase" : "recovery key or a passphrase");
+}
+
 /* The protector is there. The initramfs must know it before a person is asked, who may walk away; and the person gets
  * the recovery key even if there is something wrong with the initramfs. */
 static int conclude(const struct call *call, struct enroll *enroll, struct error *error)
 {
     struct recovery recovery = { .keyslot = -1 };
-    struct enroll_boot boot;
-    int r = enroll_boot_prepare(call, enroll, &boot, error);
+    struct next_boot boot = { 0 };
+    int r = prepare_boot(call, enroll, &boot, error);
 
     r = r ?: print_result(call, enroll, &recovery, error);
     r = r ?: remove_others(call, enroll, &recovery, error);
-    enroll_boot_tell(call, &boot);
+    if (!r)
+        tell_next_boot(call, enroll, &boot);
     if (r || boot.rebuilt.kind == ERROR_NONE)
         return r;
     *error = boot.rebuilt;

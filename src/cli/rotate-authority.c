@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/next-boot.h"
 #include "cli/protector-words.h"
 #include "cli/secrets.h"
 #include "protect/initramfs.h"
@@ -192,25 +193,25 @@ static bool concerns_initramfs(const struct call *call, const struct rotate *rot
     return false;
 }
 
-static void tell_next_boot(bool initramfs)
+/* `rotate` is done with: an update hook wants the lock while the initramfs is built. */
+static int conclude(const struct call *call, struct tpm *tpm, struct rotate *rotate, struct error *error)
 {
-    if (initramfs)
-        log_warning("the initramfs now carries the new pins, which changes the boot state: the next boot asks for the "
-                    "recovery key or a passphrase. Log in then and run: bootseal reseal --current");
-    log_info("the old authority is taken away after the first boot that the TPM opens by the new one (bootseal "
-             "boot-ok); until then both are in force");
-}
-
-static int conclude(const struct call *call, const struct rotate *rotate, struct error *error)
-{
+    struct next_boot boot = { 0 };
     bool initramfs = concerns_initramfs(call, rotate);
     int r = print_result(call, rotate, error);
 
+    rotate_end(rotate);
     if (!r && initramfs && !call_flag(call, "no-initramfs") && initramfs_is_there())
-        r = initramfs_rebuild(error);
+        next_boot_rebuild(call, tpm, false, &boot);
+    if (!r && initramfs)
+        next_boot_tell(&boot, "opens the volumes as before", "recovery key or a passphrase");
     if (!r)
-        tell_next_boot(initramfs);
-    return r;
+        log_info("the old authority is taken away after the first boot that the TPM opens by the new one (bootseal "
+                 "boot-ok); until then both are in force");
+    if (r || boot.rebuilt.kind == ERROR_NONE)
+        return r;
+    *error = boot.rebuilt;
+    return (int)error->kind;
 }
 
 static int rotate_now(const struct call *call, struct tpm *tpm, const struct secret *owner_auth, struct error *error)
@@ -231,7 +232,7 @@ static int rotate_now(const struct call *call, struct tpm *tpm, const struct sec
     r = rotate_begin(&rotate, &request, error);
     r = r ?: prove_all(call, &rotate, error);
     r = r ?: rotate_finish(&rotate, error);
-    return r ?: conclude(call, &rotate, error);
+    return r ?: conclude(call, tpm, &rotate, error);
 }
 
 static int undo(const struct call *call, struct tpm *tpm, const struct secret *owner_auth, struct error *error)
