@@ -133,6 +133,16 @@ def test_command_line(machine, layout, progress):
     reboot_by_pin(machine, layout, progress, "the command line of before")
 
 
+def test_rotated_authority(machine, layout, progress):
+    """New pins, so another initramfs: predicted under the new authority, and that boot ends the old one."""
+    write_secrets(machine, layout)
+    output = machine.check("bootseal provision --rotate-authority --pin-file /run/pin 2>&1", ENROLL_SECONDS)
+    assert "the next boot opens the volumes as before" in output, output
+    assert json.loads(machine.check("bootseal status --json"))["rotation"] == "waiting"
+    reboot_by_pin(machine, layout, progress, "a new authority")
+    assert json.loads(machine.check("bootseal status --json"))["rotation"] is None
+
+
 def test_planted_initrd(machine, layout, kernels, progress):
     """The machine is off: somebody replaces the previous kernel's initrd. It boots on, and the next update names it."""
     installed, other, _ = kernels
