@@ -266,7 +266,7 @@ def test_approved_values_edited(bench, enrolled, place):
 def test_threat_15_long_list(bench, enrolled):
     """As many branches as the header has room for: no long wait, and nothing opens."""
     def fill(token):
-        branch = {**token["branches"][1], "label": "", "values": [4] * 6}
+        branch = {"kind": "boot", "label": "", "source": "measured", "values": [4] * 6}
         token["branches"] = token["branches"][:1] + [branch] * 100
 
     enrolled.edit_token(fill, "bootseal-approval")

@@ -275,7 +275,7 @@ def test_volume_key(bench, volume):
 def test_tokens_keep_what_they_have(bench, volume):
     """Label, salt and cost, and keys that this version does not know."""
     bench.enroll(volume, "--label", "Anna")
-    volume.edit_token(lambda token: token.update({"operator": 1, "x-site": "hall 3"}))
+    volume.edit_token(lambda token: token.update({"operator": 2, "x-site": "hall 3"}))
     before = volume.token()
     assert rotate(bench).rc == 0 and finish(bench).rc == 0
     after = volume.token()
