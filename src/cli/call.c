@@ -133,6 +133,14 @@ const char *call_running_log(const struct call *call)
     return from_environment("BOOTSEAL_EVENTLOG");
 }
 
+const char *call_policy_folder(const struct call *call)
+{
+    const char *folder = from_environment("BOOTSEAL_POLICY_DIR");
+
+    (void)call;
+    return folder ? folder : BOOTSEAL_POLICY_FOLDER;
+}
+
 const char *call_report(const struct call *call)
 {
     const char *path = call_option(call, "report");

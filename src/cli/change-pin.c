@@ -59,7 +59,7 @@ static int read_policy(const struct call *call, struct policy_document *ret, str
     *ret = policy_document_default();
     if (!name && !file_exists(MACHINE_POLICY))
         return 0;
-    return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+    return policy_document_read(call_policy_folder(call), name ? name : MACHINE_POLICY, ret, error);
 }
 
 /* Where volumes have several PINs and no option has said which. */

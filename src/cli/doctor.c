@@ -175,6 +175,7 @@ static int run(struct call *call, struct error *error)
         },
         .root = root && strcmp(root, "/") != 0 ? root : "",
         .policy_path = MACHINE_POLICY,
+        .log_path = call_running_log(call),
     };
     int r;
 

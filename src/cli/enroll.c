@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/machine-policy.h"
 #include "cli/next-boot.h"
 #include "cli/operator-choice.h"
 #include "cli/protector-words.h"
@@ -11,15 +12,14 @@
 #include "cli/secrets.h"
 #include "protect/initramfs.h"
 #include "protect/other-keyslots.h"
+#include "protect/update/machine-chain.h"
 
 #include <string.h>
-
-#define MACHINE_POLICY "/etc/bootseal/policy.json"
 
 static const struct option_row options[] = {
     { "policy", "NAME|FILE",
       "preset (uki, grub, systemd-boot, firmware, secure-boot; joined by commas) or document; "
-      "default " MACHINE_POLICY },
+      "default " MACHINE_POLICY ", else the preset for the way the machine boots" },
     { "pcrs", "LIST", "PCRs instead of the policy's, as 4,7,9; the cap PCR joins them" },
     { "bank", "NAME", "PCR bank instead of the policy's: sha256, sha384, sha512" },
     { "name", "NAME", "name under /dev/mapper at boot (default: the active one, crypttab's, or luks-UUID)" },
@@ -40,17 +40,45 @@ static const struct option_row options[] = {
     { 0 },
 };
 
+static int name_the_chain(struct error *error)
+{
+    return error_remedy(error, "name the boot chain: --policy grub (shim and GRUB), systemd-boot, or uki");
+}
+
+/* The preset for the way this machine boots. */
+static int choose_preset(const struct call *call, const char **ret, struct error *error)
+{
+    struct machine_chain found;
+
+    if (machine_chain_read("", call_running_log(call), &found, error)) {
+        error_prefix(error, "enroll: no --policy was given, and how this machine boots is not known");
+        return name_the_chain(error);
+    }
+    *ret = machine_chain_preset(found.chain);
+    if (!*ret) {
+        error_set(error, ERROR_USAGE, "enroll: no --policy was given and there is no " MACHINE_POLICY);
+        return name_the_chain(error);
+    }
+    log_info("this machine boots by %s, says %s: preset %s", boot_chain_words(found.chain),
+             found.by_log ? "its event log" : "its firmware", *ret);
+    return 0;
+}
+
+/* What is asked for, else the machine's own document, else what fits the boot chain. */
+static int choose_policy(const struct call *call, const char **ret, struct error *error)
+{
+    *ret = call_option(call, "policy");
+    if (!*ret && file_exists(MACHINE_POLICY))
+        *ret = MACHINE_POLICY;
+    return *ret ? 0 : choose_preset(call, ret, error);
+}
+
 static int read_policy(const struct call *call, struct policy_document *ret, struct error *error)
 {
-    const char *name = call_option(call, "policy"), *pcrs = call_option(call, "pcrs");
-    const char *bank = call_option(call, "bank");
-    int r;
+    const char *name, *pcrs = call_option(call, "pcrs"), *bank = call_option(call, "bank");
+    int r = choose_policy(call, &name, error);
 
-    if (!name && !file_exists(MACHINE_POLICY)) {
-        error_set(error, ERROR_USAGE, "enroll: no --policy was given and there is no " MACHINE_POLICY);
-        return error_remedy(error, "name the boot chain: --policy grub (shim and GRUB), systemd-boot, or uki");
-    }
-    r = policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, ret, error);
+    r = r ?: policy_document_read(call_policy_folder(call), name, ret, error);
     if (!r && pcrs)
         r = policy_pcrs_parse(pcrs, &ret->pcrs, error);
     if (!r && pcrs)

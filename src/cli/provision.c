@@ -33,7 +33,7 @@ static int read_policy(const struct call *call, struct provision_request *reques
 
     request->no_policy = !name && !file_exists(MACHINE_POLICY);
     if (!request->no_policy)
-        return policy_document_read(BOOTSEAL_POLICY_FOLDER, name ? name : MACHINE_POLICY, &request->document, error);
+        return policy_document_read(call_policy_folder(call), name ? name : MACHINE_POLICY, &request->document, error);
     request->document = policy_document_default();
     return 0;
 }

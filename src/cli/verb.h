@@ -69,6 +69,9 @@ const char *call_report(const struct call *call);       /* --report, or the defa
 /* The running boot's event log: BOOTSEAL_EVENTLOG, or NULL for the kernel's. */
 const char *call_running_log(const struct call *call);
 
+/* Where the policy presets are: BOOTSEAL_POLICY_DIR, or where they are installed. */
+const char *call_policy_folder(const struct call *call);
+
 /* Opens the TPM of --tcti, BOOTSEAL_TCTI, or /dev/tpmrm0. */
 int call_open_tpm(const struct call *call, struct tpm **ret, struct error *error);
 

@@ -1,5 +1,7 @@
 """bootseal doctor: findings, remedies, repairs."""
 
+import hashlib
+import json
 import re
 
 import pytest
@@ -162,6 +164,71 @@ def test_system(bench, enrolled, root, path, content, kind):
     (root / "boot").mkdir(exist_ok=True)
     (root / "boot/vmlinuz-6.1").touch()
     assert kind in kinds(bench, root)
+
+
+def examine_with_log(bench, log, *options):
+    """{kind: [findings]} with the event log of a recorded boot."""
+    result = bench.bootseal("doctor", "--json", *options,
+                            environment={"BOOTSEAL_EVENTLOG": str(REPOSITORY / f"tests/data/eventlogs/{log}.bin")})
+    found = {}
+    for finding in result.json["findings"]:
+        found.setdefault(finding["kind"], []).append(finding)
+    return found
+
+
+def test_boot_chain(bench, volume, root):
+    """PCRs that the way of booting wants: GRUB's commands, bound or not."""
+    bench.enroll(volume, "--pcrs", "4,7,9,12")
+    assert "chain-not-covered" not in examine_with_log(bench, "debian12-systemd-boot", "--root", root)
+    (finding,) = examine_with_log(bench, "debian12-shim-grub-secureboot", "--root", root)["chain-not-covered"]
+    assert finding["severity"] == "warning" and finding["subject"] == "shim-grub"
+    assert "PCR 8" in finding["text"] and "--policy grub" in finding["remedy"]
+
+
+def test_log_under_the_root(bench, volume, root):
+    """The event log is the one under --root, unless another is named."""
+    bench.enroll(volume, "--pcrs", "4,7,9,12")
+    log = root / "sys/kernel/security/tpm0/binary_bios_measurements"
+    log.parent.mkdir(parents=True)
+    log.write_bytes((REPOSITORY / "tests/data/eventlogs/debian12-shim-grub-secureboot.bin").read_bytes())
+    assert kinds(bench, root) == {"chain-not-covered"}
+
+
+def test_changed_boot_file(bench, enrolled, root):
+    """A file on record with another hash is told; what is as recorded, gone, or verified by its form is not."""
+    grubenv = b"# GRUB Environment Block\n".ljust(1024, b"#")
+    for name, content in (("vmlinuz-6.1", b"kernel"), ("initrd.img-6.1", b"planted"), ("grub/grubenv", grubenv)):
+        file = root / "boot" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    files = [{"path": f"/boot/{name}", "sha256": hashlib.sha256(content).hexdigest(), "source": "at enrolment",
+              "date": "2026-11-22T08:00:00Z"}
+             for name, content in (("vmlinuz-6.1", b"kernel"), ("initrd.img-6.1", b"initrd"), ("initrd.img-6.0", b""),
+                                   ("grub/grubenv", b"what it was"))]
+    record = bench.state / "boot-files.json"
+    record.touch(mode=0o600)
+    record.write_text(json.dumps({"version": 1, "files": files}), encoding="utf-8")
+    before = record.read_bytes()
+    changed = [finding for finding in bench.bootseal("doctor", "--json", "--root", root).json["findings"]
+               if finding["kind"] == "boot-file-changed"]
+    assert [finding["subject"] for finding in changed] == ["/boot/initrd.img-6.1"]
+    assert "on record" in changed[0]["text"] and "--trust /boot/initrd.img-6.1" in changed[0]["remedy"]
+    assert record.read_bytes() == before and enrolled
+
+
+def test_next_boot(bench, enrolled):
+    """A log that this machine did not boot by: that its PCRs cannot be predicted is a note, and nothing is kept."""
+    before = {path.name: path.read_bytes() for path in bench.state.iterdir()}
+    notes = examine_with_log(bench, "debian12-shim-grub-secureboot")["pcr-unpredictable"]
+    assert {note["severity"] for note in notes} == {"note"} and all(note["text"] for note in notes)
+    assert {path.name: path.read_bytes() for path in bench.state.iterdir()} == before and enrolled
+
+
+def test_without_a_log(bench, enrolled):
+    """Nothing is said of the next boot where Linux has no event log."""
+    result = bench.bootseal("doctor", "--json", environment={"BOOTSEAL_EVENTLOG": str(bench.folder / "missing")})
+    assert not {"next-boot-not-approved", "pcr-unpredictable"} & {item["kind"] for item in result.json["findings"]}
+    assert enrolled
 
 
 def test_initramfs_of_another_root_is_not_built(bench, enrolled, root):

@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+import eventlog
 from bootseal import CAP_PCR, MEASURED, PASSPHRASE, PIN, REPOSITORY, check_schema
 
 
@@ -259,11 +260,63 @@ def test_unreadable_document(bench, volume, content):
     assert result.rc == 2 and str(bench.policy) in result.stderr, result
 
 
+RECORDED = REPOSITORY / "tests/data/eventlogs"
+
+
+def enroll_without_policy(bench, volume, log):
+    """Enroll a volume with the presets of the tree, in a boot that has this event log; the result."""
+    environment = {"BOOTSEAL_EVENTLOG": str(log), "BOOTSEAL_POLICY_DIR": str(REPOSITORY / "policy")}
+    return bench.bootseal("enroll", "--current-values", "--allow-unencrypted-state", "--no-recovery-key", volume, pin=PIN,
+                          key=PASSPHRASE, environment=environment)
+
+
+@pytest.mark.parametrize("log, words, preset_name", [
+    ("debian12-shim-grub-secureboot", "shim and GRUB", "grub"),
+    ("debian12-systemd-boot", "systemd-boot", "systemd-boot"),
+])
+def test_preset_of_the_boot_chain(bench, volume, log, words, preset_name):
+    """Without --policy the preset for the way the machine boots is taken, and said."""
+    result = enroll_without_policy(bench, volume, RECORDED / f"{log}.bin")
+    assert result.rc == 0 and f"boots by {words}" in result.stderr and f"preset {preset_name}" in result.stderr, result
+    wanted = json.loads((REPOSITORY / f"policy/{preset_name}.json").read_text(encoding="utf-8"))["pcrs"]
+    assert volume.token("bootseal-approval")["pcrs"] == wanted
+    assert bench.unlock(volume).rc == 0
+
+
+def test_preset_of_a_unified_image(bench, volume):
+    """The same with a unified kernel image, whose sections the log names."""
+    log = bench.folder / "eventlog"
+    log.write_bytes(eventlog.header() + eventlog.event(11, b"sections", ".linux\0".encode("utf-16-le")))
+    bench.boot({11: b"sections"})
+    result = enroll_without_policy(bench, volume, log)
+    assert result.rc == 0 and "preset uki" in result.stderr, result
+    assert volume.token("bootseal-approval")["pcrs"] == [4, 7, 11, 12, 13]
+
+
+def test_preset_is_no_promise(bench, volume):
+    """What the log says is not believed: PCRs that the preset wants and nothing extended are refused all the same."""
+    log = bench.folder / "eventlog"
+    log.write_bytes(eventlog.header() + eventlog.event(11, b"sections", ".linux\0".encode("utf-16-le")))
+    result = enroll_without_policy(bench, volume, log)
+    assert result.rc == 10 and "PCR 11" in result.stderr, result
+    assert_untouched(volume)
+
+
+def test_damaged_log_chooses_nothing(bench, volume):
+    """Without --policy a log that cannot be read is an error, with what to give."""
+    log = bench.folder / "eventlog"
+    log.write_bytes((RECORDED / "debian12-systemd-boot.bin").read_bytes()[:-3])
+    result = enroll_without_policy(bench, volume, log)
+    assert result.rc == 9 and "--policy" in result.stderr, result
+    assert_untouched(volume)
+
+
+@pytest.mark.skipif(os.path.exists("/sys/firmware/efi/efivars"), reason="this machine's firmware says how it boots")
 def test_no_policy(bench, volume):
-    """Without --policy and without the machine's own: status 2, and what to give."""
-    options = ["--current-values", "--allow-unencrypted-state"]
-    result = bench.bootseal("enroll", *options, volume, pin=PIN, key=PASSPHRASE)
+    """Without --policy, the machine's own, and anything that tells how it boots: status 2, and what to give."""
+    result = enroll_without_policy(bench, volume, bench.folder / "missing")
     assert result.rc == 2 and "--policy" in result.stderr
+    assert_untouched(volume)
 
 
 def test_unknown_preset(bench, volume):

@@ -11,6 +11,7 @@ struct boots {
     const struct running_boot *running; /* NULL: there is no log */
     bool again;                         /* the running boot once more, whatever is set for the next one */
     struct boot_prediction base;        /* what each boot measures before the boot loader does anything */
+    struct hashed_files *hashed;        /* files that were read already */
     uint32_t distrusted;                /* PCRs of which the log does not give the value at the unlocking */
     struct prediction *ret;
 };

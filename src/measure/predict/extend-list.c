@@ -2,14 +2,8 @@
 
 #include "base/cleanup.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define CHUNK_BYTES 65536
 
 int extend_list_init(struct extend_list *list, enum hash_algorithm bank, struct error *error)
 {
@@ -64,52 +58,6 @@ int extend_list_add_data(struct extend_list *list, unsigned pcr, const void *dat
     uint8_t digest[HASH_MAX_BYTES];
 
     return hash_compute(list->bank, &(struct span){ data, size }, 1, digest, error)
-               ?: extend_list_add(list, pcr, digest, text, error);
-}
-
-/* Both hashes of what is left of the file, in one pass. */
-static int hash_file(int fd, const char *path, enum hash_algorithm bank, uint8_t *ret, struct digest *ret_sha256,
-                     struct error *error)
-{
-    cleanup(hash_state_free) struct hash_state *state = NULL;
-    cleanup(hash_state_free) struct hash_state *sha256 = NULL;
-    cleanup(free_ptr) uint8_t *chunk = malloc(CHUNK_BYTES);
-    int r = chunk ? 0 : error_no_memory(error);
-
-    r = r ?: hash_start(bank, &state, error);
-    r = r ?: hash_start(HASH_SHA256, &sha256, error);
-    while (!r) {
-        ssize_t n = read(fd, chunk, CHUNK_BYTES);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(error, errno, "cannot read \"%s\"", path);
-        if (n == 0)
-            break;
-        r = hash_add(state, chunk, (size_t)n, error);
-        r = r ?: hash_add(sha256, chunk, (size_t)n, error);
-    }
-    r = r ?: hash_finish(state, ret, error);
-    return r ?: hash_finish(sha256, ret_sha256->bytes, error);
-}
-
-int extend_list_add_file(struct extend_list *list, unsigned pcr, const char *path, const char *text,
-                         struct error *error)
-{
-    cleanup(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    uint8_t digest[HASH_MAX_BYTES];
-    struct digest sha256;
-    struct stat status;
-
-    if (fd < 0)
-        return error_errno(error, errno, "cannot open \"%s\"", path);
-    if (fstat(fd, &status) < 0)
-        return error_errno(error, errno, "cannot read \"%s\"", path);
-    if (!S_ISREG(status.st_mode))
-        return error_set(error, ERROR_FAILED, "\"%s\" is no file", path);
-    return hash_file(fd, path, list->bank, digest, &sha256, error)
-               ?: extend_list_add_source(list, path, &sha256, error)
                ?: extend_list_add(list, pcr, digest, text, error);
 }
 

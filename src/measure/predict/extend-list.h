@@ -44,11 +44,6 @@ int extend_list_add(struct extend_list *list, unsigned pcr, const uint8_t *diges
 int extend_list_add_data(struct extend_list *list, unsigned pcr, const void *data, size_t size, const char *text,
                          struct error *error);
 
-/* Adds an event with the digest of the whole file, and the file. It is read once, in pieces: memory does not grow with
- * it. ERROR_FAILED when it cannot be read or is no regular file. */
-int extend_list_add_file(struct extend_list *list, unsigned pcr, const char *path, const char *text,
-                         struct error *error);
-
 /* Adds a file that the list rests on without an event of its own. One that is there with another hash was changed
  * while the prediction was made: ERROR_FAILED. */
 int extend_list_add_source(struct extend_list *list, const char *path, const struct digest *sha256,

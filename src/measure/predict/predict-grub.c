@@ -12,8 +12,7 @@
 #define GRUBS_PCRS (1u << 8 | 1u << 9)
 #define KNOWN_FILES_MAX 128
 
-/* The files that need not be read again: the caller's, then kernels and initrds of boots that were predicted, then what
- * GRUB will have written. */
+/* The files that are not read from disk: the caller's, and what GRUB will have written. */
 struct known_files {
     struct grub_known_file items[KNOWN_FILES_MAX];
     size_t count;
@@ -63,6 +62,7 @@ static int predict_choice(const struct order *order, const char *choice, struct 
         .choice = choice,
         .known_files = order->known.items,
         .known_file_count = order->known.count,
+        .hashed = order->boots->hashed,
     };
 
     return grub_predict(&request, ret, error);
@@ -177,34 +177,6 @@ static int add_unknown(struct order *order, const struct grub_menu_entry *entry,
     return r ?: boots_add(order->boots, &boot, &measured, error);
 }
 
-/* Kernel and initrds are not read a second time for another entry. */
-static void remember_file(struct order *order, const struct predicted_boot *boot, const char *path)
-{
-    for (size_t i = 0; i < order->known.count; i++)
-        if (strcmp(order->known.items[i].path, path) == 0)
-            return;
-    for (size_t i = 0; i < boot->extends.file_count; i++) {
-        const struct boot_file *file = &boot->extends.files[i];
-
-        if (strcmp(file->path, path) == 0)
-            add_known(&order->known,
-                      (struct grub_known_file){
-                          .path = file->path, .size = 1, .digest = file->sha256.bytes, .sha256 = &file->sha256 });
-    }
-}
-
-static void remember_files(struct order *order)
-{
-    const struct prediction *prediction = order->boots->ret;
-    const struct predicted_boot *boot = prediction->count ? &prediction->boots[prediction->count - 1] : NULL;
-
-    if (order->boots->machine->bank != HASH_SHA256 || !boot || !boot->kernel[0])
-        return;
-    remember_file(order, boot, boot->kernel);
-    for (size_t i = 0; i < boot->initrd_count; i++)
-        remember_file(order, boot, boot->initrds[i]);
-}
-
 /* The boot after the next one, where GRUB writes to grubenv; nothing when it is the next one once more. */
 static int add_second_boot(struct order *order, const struct grub_boot *first, struct error *error)
 {
@@ -235,9 +207,7 @@ static int add_entry(struct order *order, const struct grub_menu_entry *entry, s
 
     if (r)
         return add_unknown(order, entry, false, 0, error->text, error);
-    r = add_boot(order, &grub, false, 0, error);
-    remember_files(order);
-    return r;
+    return add_boot(order, &grub, false, 0, error);
 }
 
 /* The next boot, the one after it, and the menu's entries. The one that boots by itself is in the top menu the same
@@ -250,7 +220,6 @@ static int add_boots(struct order *order, struct error *error)
     if (r)
         return add_unknown(order, NULL, true, 0, error->text, error);
     r = add_boot(order, &grub, true, 0, error);
-    remember_files(order);
     if (!r && grub.written_count > 0)
         r = add_second_boot(order, &grub, error);
     for (size_t i = 0; !r && i < grub.menu_count; i++)

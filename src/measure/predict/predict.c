@@ -218,11 +218,13 @@ static int predict_running(struct boots *boots, const struct running_boot *runni
 int boots_predict(const struct predict_machine *machine, bool again, struct prediction *ret, struct error *error)
 {
     cleanup(program_cache_free) struct program_cache cache = { 0 };
+    cleanup(hashed_files_free) struct hashed_files hashed = { 0 };
     struct boots boots = { .machine = machine, .again = again, .ret = ret };
     struct running_boot running;
     int r;
 
     *ret = (struct prediction){ 0 };
+    boots.hashed = machine->hashed ? machine->hashed : &hashed;
     if (hash_size(machine->bank) == 0)
         return error_set(error, ERROR_USAGE, "this bank of PCRs is not known");
     if (!machine->log)

@@ -16,6 +16,7 @@
 #include "measure/predict/boot-place.h"
 #include "measure/predict/extend-list.h"
 #include "measure/predict/firmware-variable.h"
+#include "measure/predict/hashed-file.h"
 
 #include <stdbool.h>
 
@@ -53,6 +54,8 @@ struct predict_machine {
     size_t known_program_count;
     const struct grub_known_file *known_files; /* the same for what GRUB reads: grub/grub.h */
     size_t known_file_count;
+
+    struct hashed_files *hashed; /* files that another prediction of this machine has read; NULL: each reads anew */
 
     /* What systemd in the initramfs extends into PCR 11 before unlocking, "enter-initrd"; none with initramfs-tools. */
     const char *const *phases;

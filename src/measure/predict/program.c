@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "measure/pe.h"
+#include "measure/predict/hashed-file.h"
 #include "measure/predict/image-file.h"
 #include "measure/predict/program-part.h"
 
@@ -11,8 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-
-#define CHUNK_BYTES 65536
 
 /* The entry of the folder with that name, upper and lower case alike, the exact one first. */
 static bool find_entry(const char *folder, const char *name, char ret[NAME_MAX + 1])
@@ -67,21 +66,14 @@ int program_find(const char *folder, const char *name, char **ret, struct error 
 
 static int hash_file(const char *path, struct digest *ret, struct error *error)
 {
-    cleanup(hash_state_free) struct hash_state *state = NULL;
-    cleanup(free_ptr) uint8_t *chunk = malloc(CHUNK_BYTES);
     cleanup(close_fd) int fd = -1;
-    ssize_t n = 1;
-    int r = chunk ? program_open(path, &fd, error) : error_no_memory(error);
+    struct hashed_file file;
+    int r = program_open(path, &fd, error);
 
-    r = r ?: hash_start(HASH_SHA256, &state, error);
-    while (!r && n != 0) {
-        n = read(fd, chunk, CHUNK_BYTES);
-        if (n < 0 && errno != EINTR)
-            return error_errno(error, errno, "cannot read \"%s\"", path);
-        if (n > 0)
-            r = hash_add(state, chunk, (size_t)n, error);
-    }
-    return r ?: hash_finish(state, ret->bytes, error);
+    r = r ?: hashed_file_read(NULL, fd, path, HASH_SHA256, BOOT_FILE_MAX_BYTES, NULL, &file, error);
+    if (!r)
+        *ret = file.sha256;
+    return r;
 }
 
 /* Sections with gaps are hashed in an order that is not the file's: then it is read three times. */

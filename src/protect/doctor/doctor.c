@@ -6,7 +6,13 @@
 #include <string.h>
 
 const struct doctor_check *const doctor_groups[] = {
-    doctor_checks_tpm, doctor_checks_boot, doctor_checks_volumes, doctor_checks_storage, doctor_checks_initramfs, NULL,
+    doctor_checks_tpm,
+    doctor_checks_boot,
+    doctor_checks_next_boot,
+    doctor_checks_volumes,
+    doctor_checks_storage,
+    doctor_checks_initramfs,
+    NULL,
 };
 
 const char *doctor_severity_name(enum doctor_severity severity)

@@ -1,10 +1,11 @@
 /*
  * The doctor: everything that would make protection weak, or the next boot fail. In three steps: facts are gathered
- * (gather.c and system.c: the only ones that look at the machine), checks are pure functions over the
+ * (gather.c, next-boot.c and system.c: the only ones that look at the machine), checks are pure functions over the
  * facts (one file per group, one row per finding), and what is safe is repaired by those who made it (repair.c).
  */
 #pragma once
 
+#include "measure/boot-chain.h"
 #include "policy/document.h"
 #include "protect/status.h"
 #include "tpm/approval-index.h"
@@ -23,6 +24,7 @@ struct doctor_volume {
 #define DOCTOR_PATH_MAX 255
 #define DOCTOR_IMAGES_MAX 16
 #define DOCTOR_PLACES_MAX 32
+#define DOCTOR_BOOT_FILES_MAX 16
 
 struct doctor_place {
     char path[DOCTOR_PATH_MAX + 1];
@@ -42,6 +44,19 @@ struct doctor_image { /* an initramfs with a kernel beside it */
     bool pins_are_current;
 };
 
+struct doctor_boot_file {
+    char path[DOCTOR_PATH_MAX + 1];
+    struct error error; /* what is wrong with it, and what to do */
+};
+
+/* Of the boot that comes when nobody touches anything. */
+struct doctor_next_boot {
+    bool predicted;          /* false: there is no event log, or nothing is approved; then nothing is said */
+    struct error error;      /* kind other than ERROR_NONE: it is known, and not approved */
+    uint32_t unpredictable;  /* PCRs of the policy */
+    char why[PCR_COUNT][96]; /* for each of them */
+};
+
 struct doctor_facts {
     struct status status;
     struct doctor_volume volumes[PINS_MAX_VOLUMES];
@@ -55,6 +70,11 @@ struct doctor_facts {
     bool index_holds_list;
     uint32_t active_pcrs; /* of the approval's bank */
     bool lockout_auth_kept;
+
+    enum boot_chain chain;
+    struct doctor_next_boot next;
+    struct doctor_boot_file changed[DOCTOR_BOOT_FILES_MAX]; /* boot files that something else has changed */
+    size_t changed_count;
 
     enum doctor_answer secure_boot; /* DOCTOR_NOT_KNOWN: no UEFI */
     enum doctor_answer panic;       /* the kernel's command line has panic= */
@@ -77,6 +97,7 @@ struct doctor_request {
     struct status_request status;
     const char *root;        /* folder that the system's files are under: "" for this very system */
     const char *policy_path; /* the machine's policy under `root`; when it is not there, its defaults count */
+    const char *log_path;    /* the running boot's event log; NULL: the kernel's under `root` */
 };
 
 int doctor_gather(const struct doctor_request *request, struct doctor_facts *ret, struct error *error);
@@ -84,6 +105,9 @@ void doctor_facts_free(struct doctor_facts *facts);
 
 /* The lockout rules that hold on this machine. */
 int doctor_rules(const struct doctor_request *request, struct lockout_rules *ret, struct error *error);
+
+/* The part that is about boot chain and boot files; ret->status is there. */
+void doctor_gather_next_boot(const struct doctor_request *request, struct doctor_facts *ret);
 
 /* The part that is about the system under request->root; the state's pins are in ret->status. */
 void doctor_gather_system(const struct doctor_request *request, struct doctor_facts *ret);
@@ -130,8 +154,8 @@ struct doctor_findings {
 
 /* The groups, each ending with an empty row. */
 extern const struct doctor_check *const doctor_groups[];
-extern const struct doctor_check doctor_checks_tpm[], doctor_checks_boot[], doctor_checks_volumes[],
-    doctor_checks_storage[], doctor_checks_initramfs[];
+extern const struct doctor_check doctor_checks_tpm[], doctor_checks_boot[], doctor_checks_next_boot[],
+    doctor_checks_volumes[], doctor_checks_storage[], doctor_checks_initramfs[];
 
 int doctor_examine(const struct doctor_facts *facts, struct doctor_findings *ret, struct error *error);
 void doctor_findings_free(struct doctor_findings *findings);

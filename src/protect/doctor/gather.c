@@ -132,6 +132,7 @@ int doctor_gather(const struct doctor_request *request, struct doctor_facts *ret
     look_at_tpm(request->status.tpm, ret);
     for (; ret->volume_count < ret->status.volume_count && ret->volume_count < PINS_MAX_VOLUMES; ret->volume_count++)
         look_at_volume(&ret->status.state, &ret->status.volumes[ret->volume_count], &ret->volumes[ret->volume_count]);
+    doctor_gather_next_boot(request, ret);
     doctor_gather_system(request, ret);
     return 0;
 }

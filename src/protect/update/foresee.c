@@ -82,16 +82,20 @@ static int check_files(void *context, const struct extend_list *extends, struct 
 
 /* ---- the machine ---- */
 
-static int read_trust(const struct state *state, const struct update_machine *machine, struct update_trust *ret,
-                      struct error *error)
+static int read_trust(const struct foresee_request *request, const struct state *state,
+                      const struct update_machine *machine, struct update_trust *ret, struct error *error)
 {
     cleanup(verification_free) struct verification verification = { 0 };
+    enum hash_algorithm bank = machine->predict.bank;
     uint32_t pcrs = 0;
     int r = predict_verify(&machine->predict, &verification, error);
 
-    r = r ?: predictable_update(state, machine->predict.bank, &verification, &pcrs, error);
+    if (!r && request->read_only)
+        r = predictable_read(state, bank, &pcrs, error);
+    else
+        r = r ?: predictable_update(state, bank, &verification, &pcrs, error);
     if (!r)
-        update_trust_from(&verification, pcrs, ret);
+        update_trust_from(&verification, predictable_after(pcrs, &verification), ret);
     return r;
 }
 
@@ -217,10 +221,9 @@ static int decide(const struct foresee_request *request, const struct state *sta
                   struct error *error)
 {
     cleanup(known_files_free) struct known_files files = { 0 };
-    struct update_trust trust;
     const struct update_rules rules = {
         .approval = &state->approval,
-        .trust = &trust,
+        .trust = &ret->trust,
         .allow_rescue = request->allow_rescue,
         .check_files = check_files,
         .context = &files,
@@ -231,12 +234,13 @@ static int decide(const struct foresee_request *request, const struct state *sta
     r = r
             ?: update_machine_read(&ret->machine, state->approval.bank, request->reseal.report_path, request->log_path,
                                    error);
-    r = r ?: read_trust(state, &ret->machine, &trust, error);
+    r = r ?: read_trust(request, state, &ret->machine, &ret->trust, error);
     r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
     r = r ?: record_found(&files, request, &ret->prediction, error);
     if (!r)
         (void)known_files_forget_missing(&files, "");
-    r = r ?: known_files_write(state, &files, error);
+    if (!request->read_only)
+        r = r ?: known_files_write(state, &files, error);
     return r ?: update_plan_make(&ret->prediction, &rules, &ret->plan, error);
 }
 
@@ -264,7 +268,8 @@ static int run(const struct foresee_request *request, struct foresee_result *ret
 static int look(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
-    int r = state_open(request->reseal.state_folder, STATE_CHANGE, &state, error);
+    enum state_mode mode = request->read_only ? STATE_READ : STATE_CHANGE;
+    int r = state_open(request->reseal.state_folder, mode, &state, error);
 
     r = r ?: decide(request, &state, ret, error);
     if (!r)

@@ -25,12 +25,14 @@ struct foresee_request {
                                    the update's; or NULL */
     bool trust_all;             /* all that it rests on is vouched for: at enrolment */
     bool allow_rescue;
+    bool read_only; /* foresee_look() alone: what is found is not put on record either, and no lock is taken */
 };
 
 struct foresee_result {
     struct reseal_result approved;
     struct update_machine machine;
     struct prediction prediction;
+    struct update_trust trust;
     struct update_plan plan;
     size_t added;     /* states approved now that were not before */
     bool next_opens;  /* the boot that comes when nobody touches anything is approved */

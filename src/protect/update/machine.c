@@ -60,7 +60,7 @@ int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, co
 {
     int r;
 
-    *ret = (struct update_machine){ .predict = { .bank = bank } };
+    *ret = (struct update_machine){ .predict = { .bank = bank, .hashed = &ret->hashed } };
     if (file_exists(FIRMWARE_VARIABLES))
         ret->predict.variables = FIRMWARE_VARIABLES;
     r = read_log(ret, log_path ? log_path : EVENT_LOG_PATH, error);
@@ -80,5 +80,6 @@ void update_machine_free(struct update_machine *machine)
     for (size_t i = 0; i < UPDATE_DISK_ORDERS; i++)
         free(machine->orders[i].items);
     boot_places_free(&machine->places);
+    hashed_files_free(&machine->hashed);
     *machine = (struct update_machine){ 0 };
 }

@@ -17,6 +17,7 @@ struct update_machine {
     struct event_log log;
     struct component_list components;
     struct report report;
+    struct hashed_files hashed;
     struct boot_places places;
     struct boot_places orders[UPDATE_DISK_ORDERS]; /* copies that borrow from `places` */
 };

@@ -62,6 +62,17 @@ static int write_record(const struct state *state, enum hash_algorithm bank, uin
     return r ?: json_write(path, document, 0600, error);
 }
 
+uint32_t predictable_after(uint32_t before, const struct verification *verification)
+{
+    for (unsigned i = 0; i < PCR_COUNT; i++) {
+        if (verification->result[i] == VERIFY_GOOD)
+            before |= 1u << i;
+        if (verification->result[i] == VERIFY_DIFFERS)
+            before &= ~(1u << i);
+    }
+    return before;
+}
+
 int predictable_update(const struct state *state, enum hash_algorithm bank, const struct verification *verification,
                        uint32_t *ret_pcrs, struct error *error)
 {
@@ -70,12 +81,6 @@ int predictable_update(const struct state *state, enum hash_algorithm bank, cons
 
     if (r)
         return r;
-    *ret_pcrs = before;
-    for (unsigned i = 0; i < PCR_COUNT; i++) {
-        if (verification->result[i] == VERIFY_GOOD)
-            *ret_pcrs |= 1u << i;
-        if (verification->result[i] == VERIFY_DIFFERS)
-            *ret_pcrs &= ~(1u << i);
-    }
+    *ret_pcrs = predictable_after(before, verification);
     return *ret_pcrs == before ? 0 : write_record(state, bank, *ret_pcrs, error);
 }

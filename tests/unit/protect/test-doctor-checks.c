@@ -51,6 +51,8 @@ static void fill_system(struct doctor_facts *facts)
                                               .program_is_installed = true,
                                               .pins_are_current = true };
     facts->image_count = 1;
+    facts->chain = CHAIN_SHIM_GRUB;
+    facts->next.predicted = true;
 }
 
 static void fill(struct bench *bench)
@@ -142,7 +144,7 @@ broken(bank_off, facts->active_pcrs = 0);
 broken(bank_in_part, facts->active_pcrs &= ~(1u << 9));
 broken(pcr_zero, memset(facts->status.boot.values.value[7], 0, DIGEST_BYTES));
 broken(pcr_ones, memset(facts->status.boot.values.value[7], 0xff, DIGEST_BYTES));
-broken(initrd_not_bound, facts->status.state.approval.pcrs &= ~(1u << 9));
+broken(initrd_not_bound, (facts->chain = CHAIN_NONE, facts->status.state.approval.pcrs &= ~(1u << 9)));
 broken(secure_boot_off, facts->secure_boot = DOCTOR_NO);
 broken(no_panic, facts->panic = DOCTOR_NO);
 broken(disk_gone, error_set(&volume->unlock, ERROR_FAILED, "cannot open it"));
@@ -169,6 +171,14 @@ broken(image_damaged, error_set(&facts->images[0].error, ERROR_FAILED, "lsinitra
 broken(image_without, facts->images[0].has_program = false);
 broken(image_old, facts->images[0].program_is_installed = false);
 broken(image_pins, facts->images[0].pins_are_current = false);
+broken(image_boots, facts->chain = CHAIN_UKI);
+broken(commands_not_bound, facts->status.state.approval.pcrs &= ~(1u << 8));
+broken(file_changed, (strcpy(facts->changed[0].path, "/boot/initrd.img-6.1.0-50-amd64"),
+                      error_set(&facts->changed[0].error, ERROR_REFUSED, "changed by something else"),
+                      facts->changed_count = 1));
+broken(next_refused, (error_set(&facts->next.error, ERROR_REFUSED, "the next boot, \"Debian\", is not approved"),
+                      error_remedy(&facts->next.error, "look")));
+broken(not_predicted, (facts->next.unpredictable = 1u << 9, strcpy(facts->next.why[9], "a btrfs")));
 
 static const struct {
     void (*break_it)(struct bench *bench);
@@ -224,6 +234,11 @@ static const struct {
     { image_without, "initramfs-without-bootseal", "does not have bootseal" },
     { image_old, "initramfs-old", "another bootseal-unlock" },
     { image_pins, "initramfs-pins-differ", "other pins" },
+    { image_boots, "chain-not-covered", "a unified kernel image, and the policy does not bind PCR 11" },
+    { commands_not_bound, "chain-not-covered", "shim and GRUB, and the policy does not bind PCR 8" },
+    { file_changed, "boot-file-changed", "something else" },
+    { next_refused, "next-boot-not-approved", "Debian" },
+    { not_predicted, "pcr-unpredictable", "PCR 9" },
 };
 
 static void test_healthy(void **state)
@@ -285,9 +300,26 @@ static void test_what_is_no_finding(void **state)
     bench->facts->status.state.approval.pcrs = 1u << 4 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12;
     bench->facts->status.boot.values.mask |= 1u << 11;
     bench->facts->secure_boot = bench->facts->panic = DOCTOR_NOT_KNOWN;
+    bench->facts->chain = CHAIN_UKI;
     assert_int_equal(doctor_examine(bench->facts, &findings, &error), 0);
     if (findings.count)
         fail_msg("%s: %s", findings.items[0].check->kind, findings.items[0].text);
+}
+
+/* Where nothing could be predicted, and nothing is enrolled, nothing is said of the next boot. */
+static void test_next_boot_not_known(void **state)
+{
+    struct bench *bench = *state;
+    cleanup(doctor_findings_free) struct doctor_findings findings = { 0 };
+    struct error error;
+
+    fill(bench);
+    next_refused(bench);
+    not_predicted(bench);
+    bench->facts->next.predicted = false;
+    bench->facts->chain = CHAIN_NONE;
+    assert_int_equal(doctor_examine(bench->facts, &findings, &error), 0);
+    assert_int_equal(findings.count, 0);
 }
 
 /* Without this boot's values the approved ones are looked at. */
@@ -352,7 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(test_healthy),         test(test_each), test(test_every_kind_has_a_row), test(test_what_is_no_finding),
-        test(test_approved_values), test(test_many), test(test_mark_fixed),
+        test(test_approved_values), test(test_next_boot_not_known), test(test_many), test(test_mark_fixed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES 65536
-
 /* "gpt2" and "msdos2" are also said as "2". */
 static bool partition_is(const char *partition, const char *said)
 {
@@ -229,39 +227,17 @@ int grub_files_find(struct grub_files *files, const struct boot_place *place, co
 static int read_all(const struct grub_files *files, int fd, struct grub_file *file, char *bytes, uint64_t max,
                     struct error *error)
 {
-    cleanup(hash_state_free) struct hash_state *bank = NULL;
-    cleanup(hash_state_free) struct hash_state *sha256 = NULL;
-    cleanup(free_ptr) char *chunk = malloc(CHUNK_BYTES);
-    uint64_t size = 0;
-    int r = chunk ? 0 : error_no_memory(error);
+    struct hashed_file read;
+    int r = hashed_file_read(files->request->hashed, fd, file->path, files->request->bank, max, bytes, &read, error);
 
-    r = r ?: hash_start(files->request->bank, &bank, error);
-    r = r ?: hash_start(HASH_SHA256, &sha256, error);
-    while (!r) {
-        ssize_t n = read(fd, chunk, CHUNK_BYTES);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(error, errno, "cannot read \"%s\"", file->path);
-        if (n == 0)
-            break;
-        if ((uint64_t)n > max - size)
-            return error_set(error, ERROR_FAILED, "\"%s\" is larger than %llu bytes", file->path,
-                             (unsigned long long)max);
-        if (size < sizeof file->head)
-            memcpy(file->head + size, chunk,
-                   (size_t)n < sizeof file->head - size ? (size_t)n : sizeof file->head - (size_t)size);
-        if (bytes)
-            memcpy(bytes + size, chunk, (size_t)n);
-        size += (uint64_t)n;
-        r = hash_add(bank, chunk, (size_t)n, error) ?: hash_add(sha256, chunk, (size_t)n, error);
-    }
-    file->size = size;
-    r = r ?: hash_finish(bank, file->digest, error);
-    r = r ?: hash_finish(sha256, file->sha256.bytes, error);
-    file->hashed = !r;
-    return r;
+    if (r)
+        return r;
+    file->size = read.size;
+    memcpy(file->digest, read.digest, sizeof(file->digest));
+    memcpy(file->head, read.head, sizeof(file->head));
+    file->sha256 = read.sha256;
+    file->hashed = true;
+    return 0;
 }
 
 /* Opens the file again for reading: by the way, not by the path, so that no link is followed. */

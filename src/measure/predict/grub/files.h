@@ -9,10 +9,10 @@
 
 #include "measure/predict/grub/grub.h"
 #include "measure/predict/grub/pool.h"
+#include "measure/predict/hashed-file.h"
 
 #define GRUB_READ_MAX (1024 * 1024)          /* of what is interpreted */
 #define GRUB_HASH_MAX (2048LL * 1024 * 1024) /* of what is only hashed: an initrd with everything in it */
-#define GRUB_HEAD_BYTES 16                   /* enough to know a font or a picture by */
 
 enum grub_file_kind { GRUB_FILE_NONE, GRUB_FILE_REGULAR, GRUB_FILE_FOLDER };
 
@@ -25,7 +25,7 @@ struct grub_file {
     bool hashed;
     uint8_t digest[HASH_MAX_BYTES]; /* in the bank, of what GRUB sees now */
     struct digest sha256;           /* of what is there, not of what GRUB wrote since */
-    uint8_t head[GRUB_HEAD_BYTES];
+    uint8_t head[HASHED_FILE_HEAD_BYTES];
     bool loaded;
     char *bytes;  /* once loaded: as GRUB sees them now */
     bool foreign; /* only hashes are known */

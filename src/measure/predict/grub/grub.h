@@ -26,6 +26,7 @@
 
 #include "measure/predict/boot-place.h"
 #include "measure/predict/extend-list.h"
+#include "measure/predict/hashed-file.h"
 
 /* A file of which the caller knows better than the disk: what it will be at the next boot, or its hashes where it was
  * approved before and is not to be read again. */
@@ -50,6 +51,7 @@ struct grub_request {
                            menu: path of a grub_menu_entry, ids (or titles) joined by ">", where ">>" is a ">" */
     const struct grub_known_file *known_files;
     size_t known_file_count;
+    struct hashed_files *hashed; /* files that need not be read again for another request; may be NULL */
 };
 
 struct grub_menu_entry {

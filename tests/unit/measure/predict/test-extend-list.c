@@ -7,22 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 static struct error error;
-
-static void write_file(char path[32], const char *text)
-{
-    int fd;
-
-    strcpy(path, "/tmp/bootseal-test.XXXXXX");
-    fd = mkstemp(path);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-    close(fd);
-}
 
 static struct digest sha256_of(const char *text)
 {
@@ -57,31 +45,6 @@ static void test_apply(void **unused)
     assert_true(pcr_value_is_reset(&got, 10));
     got.bank = HASH_SHA256;
     assert_int_equal(extend_list_apply(&list, &got, &error), ERROR_USAGE);
-}
-
-/* A file counts as data does, and is noted with its SHA-256 whatever the bank. */
-static void test_file(void **unused)
-{
-    cleanup(extend_list_free) struct extend_list list = { 0 };
-    struct digest sha256 = sha256_of("an initrd");
-    uint8_t sha1[HASH_MAX_BYTES];
-    char path[32];
-
-    (void)unused;
-    assert_int_equal(hash_compute(HASH_SHA1, &(struct span){ "an initrd", 9 }, 1, sha1, &error), 0);
-    assert_int_equal(extend_list_init(&list, HASH_SHA1, &error), 0);
-    write_file(path, "an initrd");
-    assert_int_equal(extend_list_add_file(&list, 9, path, "/initrd.img", &error), 0);
-    assert_int_equal(extend_list_add_file(&list, 9, path, "/initrd.img", &error), 0);
-    assert_int_equal(list.count, 2);
-    assert_int_equal(list.file_count, 1);
-    assert_memory_equal(list.items[1].digest, sha1, 20);
-    assert_string_equal(list.files[0].path, path);
-    assert_true(digest_equal(&list.files[0].sha256, &sha256));
-    unlink(path);
-    assert_int_equal(extend_list_add_file(&list, 9, path, "/initrd.img", &error), ERROR_FAILED);
-    assert_int_equal(extend_list_add_file(&list, 9, "/dev/null", "", &error), ERROR_FAILED);
-    assert_int_equal(list.count, 2);
 }
 
 /* What changes between two reads is no prediction. */
@@ -141,8 +104,10 @@ static void test_limits(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_apply),  cmocka_unit_test(test_file),   cmocka_unit_test(test_changed_meanwhile),
-        cmocka_unit_test(test_append), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_changed_meanwhile),
+        cmocka_unit_test(test_append),
+        cmocka_unit_test(test_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
