@@ -6,9 +6,12 @@
 
 #include "measure/predict/running-boot.h"
 
+struct unlogged_boot;
+
 struct boots {
     const struct predict_machine *machine;
-    const struct running_boot *running; /* NULL: there is no log */
+    const struct running_boot *running;   /* NULL: there is no log, */
+    const struct unlogged_boot *unlogged; /* and this is known of the running boot */
     bool again;                         /* the running boot once more, whatever is set for the next one */
     struct boot_prediction base;        /* what each boot measures before the boot loader does anything */
     struct hashed_files *hashed;        /* files that were read already */
@@ -25,8 +28,8 @@ int boots_start(const struct boots *boots, struct boot_prediction *ret, struct e
 /* Takes the boot over, and what it measures. On an error nothing is owned by anybody else. */
 int boots_add(struct boots *boots, struct predicted_boot *boot, struct boot_prediction *measured, struct error *error);
 
-/* Adds PCR 7's authorities for this kernel or unified image, and the rest of the log without the PCRs of `predicted`.
- */
+/* Adds PCR 7's authorities for this kernel or unified image, and the rest of the log without the PCRs of `predicted`;
+ * nothing without a log. */
 int boots_finish(const struct boots *boots, const char *image, uint32_t predicted, struct boot_prediction *measured,
                  struct error *error);
 

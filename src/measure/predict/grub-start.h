@@ -1,6 +1,6 @@
 /*
  * Within src/measure/predict: what GRUB does before it reads its first file. That is in its own image, so an earlier
- * boot tells it; only the number of the disk may be another one.
+ * boot's log tells it; only the number of the disk may be another one. Without a log it is what Debian's image does.
  */
 #pragma once
 
@@ -26,6 +26,14 @@ struct grub_log {
 /* How it will be when the disk that GRUB starts from is that of the `place`. ERROR_FAILED: it cannot be known. */
 int grub_start_read(const struct grub_log *log, enum hash_algorithm bank, const struct boot_place *place,
                     struct grub_start *ret, struct error *error);
+
+/*
+ * The same without a log, for Debian's signed image (grub2 2.06): its own configuration, in a file system inside it,
+ * looks for one in the partition's folder EFI/debian. `folder` is the one of GRUB's program, "/EFI/BOOT". That the
+ * image is Debian's is not looked at. ERROR_FAILED when it would search other disks.
+ */
+int grub_start_debian(enum hash_algorithm bank, const struct boot_place *place, const char *folder,
+                      struct grub_start *ret, struct error *error);
 
 /* The number of the disk from which GRUB read its first file. */
 bool grub_start_disk(const struct grub_log *log, unsigned *ret);

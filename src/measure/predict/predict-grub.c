@@ -6,6 +6,7 @@
 #include "measure/predict/firmware-events.h"
 #include "measure/predict/grub-start.h"
 #include "measure/predict/grub/grub.h"
+#include "measure/predict/unlogged-boot.h"
 
 #include <string.h>
 
@@ -228,7 +229,21 @@ static int add_boots(struct order *order, struct error *error)
     return r;
 }
 
-static int predict_order(struct boots *boots, const struct grub_log *log, size_t number, struct error *error)
+/* What GRUB does before its first file: as in the running boot. */
+static int read_start(const struct boots *boots, const struct boot_place *place, struct grub_start *ret,
+                      struct error *error)
+{
+    const struct predict_machine *machine = boots->machine;
+    const struct running_boot *running = boots->running;
+
+    if (!running)
+        return grub_start_debian(machine->bank, place, boots->unlogged->folder, ret, error);
+    return grub_start_read(&(struct grub_log){ machine->log, machine->components,
+                                               running->programs[running->loader].event, running->body },
+                           machine->bank, place, ret, error);
+}
+
+static int predict_order(struct boots *boots, size_t number, struct error *error)
 {
     const struct predict_machine *machine = boots->machine;
     struct order order = { .boots = boots, .number = number, .places = &machine->orders[number] };
@@ -240,7 +255,7 @@ static int predict_order(struct boots *boots, const struct grub_log *log, size_t
     if (!place)
         return add_unknown(&order, NULL, true, 0,
                            "it is not known on which of GRUB's disks the EFI system partition is", error);
-    r = grub_start_read(log, machine->bank, place, &order.start, error);
+    r = read_start(boots, place, &order.start, error);
     r = r ? add_unknown(&order, NULL, true, 0, error->text, error) : add_boots(&order, error);
     grub_start_free(&order.start);
     return r;
@@ -248,12 +263,9 @@ static int predict_order(struct boots *boots, const struct grub_log *log, size_t
 
 int predict_grub(struct boots *boots, struct error *error)
 {
-    const struct running_boot *running = boots->running;
-    const struct grub_log log = { boots->machine->log, boots->machine->components,
-                                  running->programs[running->loader].event, running->body };
     int r = 0;
 
     for (size_t i = 0; !r && i < boots->machine->order_count; i++)
-        r = predict_order(boots, &log, i, error);
+        r = predict_order(boots, i, error);
     return r;
 }

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "measure/predict/boots.h"
+#include "measure/predict/unlogged-boot.h"
 #include "measure/replay.h"
 
 #include <string.h>
@@ -120,6 +121,21 @@ static int note_event(const struct predict_machine *machine, size_t event, struc
     return ret->event_text ? 0 : error_no_memory(error);
 }
 
+/* The same without a log: files that were changed are excuse enough, as for any PCR of which GRUB's commands are. */
+static int explain_unlogged(const struct predict_machine *machine, unsigned pcr, struct verification *ret,
+                            struct error *error)
+{
+    cleanup(free_ptr) char *changed = NULL;
+    int r = unlogged_boot_find_changed(machine, &ret->boot.extends, &changed, error);
+
+    ret->result[pcr] = changed ? VERIFY_CHANGED : VERIFY_DIFFERS;
+    return r
+               ?: set_reason(ret, pcr,
+                             changed ? changed
+                                     : "the prediction gives another value, and there is no event log to compare with",
+                             error);
+}
+
 /* Both values are known, and not the same. */
 static int explain(const struct predict_machine *machine, unsigned pcr, struct verification *ret, struct error *error)
 {
@@ -128,10 +144,9 @@ static int explain(const struct predict_machine *machine, unsigned pcr, struct v
     size_t event, item;
     struct error text = { 0 };
 
-    ret->result[pcr] = VERIFY_DIFFERS;
     if (!machine->log)
-        return set_reason(ret, pcr, "the prediction gives another value, and there is no event log to compare with",
-                          error);
+        return explain_unlogged(machine, pcr, ret, error);
+    ret->result[pcr] = VERIFY_DIFFERS;
     find_first(machine, list, pcr, &event, &item);
     if (event == machine->log->count) {
         error_set(&text, ERROR_FAILED, "the prediction has one event more: %s",

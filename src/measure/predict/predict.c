@@ -7,6 +7,7 @@
 #include "measure/predict/firmware-events.h"
 #include "measure/predict/predict-grub.h"
 #include "measure/predict/predict-image.h"
+#include "measure/predict/unlogged-boot.h"
 #include "measure/replay.h"
 
 #include <string.h>
@@ -54,8 +55,10 @@ int boots_start(const struct boots *boots, struct boot_prediction *ret, struct e
 int boots_finish(const struct boots *boots, const char *image, uint32_t predicted, struct boot_prediction *measured,
                  struct error *error)
 {
-    int r = authority_events_predict(boots->running, image, measured, error);
+    int r = boots->running ? authority_events_predict(boots->running, image, measured, error) : 0;
 
+    if (!boots->running)
+        return r;
     return r ?: firmware_events_predict_rest(boots->running, predicted, measured, error);
 }
 
@@ -122,6 +125,8 @@ int boots_add(struct boots *boots, struct predicted_boot *boot, struct boot_pred
 {
     int r = first_values(boots, &boot->values, error);
 
+    if (!r && boots->unlogged)
+        unlogged_boot_take_recorded(boots->machine, &measured->extends, &boot->values);
     r = r ?: extend_list_apply(&measured->extends, &boot->values, error);
     r = r ?: take_reasons(boots, measured, boot, error);
     r = r ?: grow(boots->ret, error);
@@ -135,13 +140,12 @@ int boots_add(struct boots *boots, struct predicted_boot *boot, struct boot_pred
 }
 
 /* The next boot may start something else than this one did. */
-static int check_next(const struct running_boot *running, const struct boot_options *options,
-                      struct boot_prediction *base, struct error *error)
+static int check_next(size_t attempts, const struct boot_options *options, struct boot_prediction *base,
+                      struct error *error)
 {
     const struct boot_option *next = boot_options_next(options);
 
-    if (!next || options->current < 0 || next->number == options->current ||
-        (running->attempts > 1 && options->next < 0))
+    if (!next || options->current < 0 || next->number == options->current || (attempts > 1 && options->next < 0))
         return 0;
     return boot_prediction_give_up(base, AFTER_FIRMWARE | AFTER_FIRMWARE_TOO, error,
                                    "the firmware will start Boot%04X (%s) next, not Boot%04X which runs now",
@@ -211,8 +215,40 @@ static int predict_running(struct boots *boots, const struct running_boot *runni
     if (!r && running->shim && !boots->again)
         r = firmware_events_check_requests(running, &boots->base, error);
     if (!r && running->loader != NO_PROGRAM && !boots->again)
-        r = check_next(running, &options, &boots->base, error);
+        r = check_next(running->attempts, &options, &boots->base, error);
     return r ?: predict_chain(boots, &options, error);
+}
+
+/* Without a log: what the running boot measured is not told by anything but its values. */
+static int predict_unlogged(struct boots *boots, const struct boot_options *options, struct program_cache *cache,
+                            struct error *error)
+{
+    const struct running_boot requests = { .machine = boots->machine };
+    int r = boot_prediction_init(&boots->base, boots->machine->bank, error);
+
+    boots->ret->chain = boots->unlogged->chain;
+    r = r ?: unlogged_boot_predict(boots->machine, boots->unlogged, cache, &boots->base, error);
+    if (!r && boots->unlogged->shim && !boots->again)
+        r = firmware_events_check_requests(&requests, &boots->base, error);
+    if (!r && !boots->again)
+        r = check_next(1, options, &boots->base, error);
+    return r ?: predict_grub(boots, error);
+}
+
+static int predict_without_log(struct boots *boots, struct program_cache *cache, struct error *error)
+{
+    cleanup(boot_options_free) struct boot_options options = { .next = -1, .current = -1 };
+    cleanup(unlogged_boot_free) struct unlogged_boot unlogged = { 0 };
+    const struct predict_machine *machine = boots->machine;
+    int r = boot_options_read(machine->variables, machine->changed, &options, error);
+
+    r = r ?: unlogged_boot_read(machine, &options, &unlogged, error);
+    if (r)
+        return r == ERROR_FAILED ? add_nothing(boots, error->text, error) : r;
+    boots->unlogged = &unlogged;
+    r = predict_unlogged(boots, &options, cache, error);
+    boots->unlogged = NULL;
+    return r;
 }
 
 int boots_predict(const struct predict_machine *machine, bool again, struct prediction *ret, struct error *error)
@@ -227,10 +263,10 @@ int boots_predict(const struct predict_machine *machine, bool again, struct pred
     boots.hashed = machine->hashed ? machine->hashed : &hashed;
     if (hash_size(machine->bank) == 0)
         return error_set(error, ERROR_USAGE, "this bank of PCRs is not known");
+    r = machine->log ? running_boot_read(machine, &cache, &running, error) : 0;
     if (!machine->log)
-        return add_nothing(&boots, "Linux has no event log of this boot", error);
-    r = running_boot_read(machine, &cache, &running, error);
-    if (r == ERROR_FAILED)
+        r = predict_without_log(&boots, &cache, error);
+    else if (r == ERROR_FAILED)
         r = add_nothing(&boots, error->text, error);
     else if (!r)
         r = predict_running(&boots, &running, error);

@@ -4,6 +4,10 @@
  * as it was. What follows the boot loader's start is asked of those who know the boot loader (grub/, systemd-boot,
  * uki).
  *
+ * Where Linux has no event log (GRUB with Secure Boot off) the recorded values take its place: PCRs 8 and 9 are predicted
+ * from GRUB's configuration, PCR 4 from its programs, all other PCRs keep the value that they had in the running boot:
+ * among them PCRs 1, 7 and 14, whatever became of the firmware's variables since.
+ *
  * Nothing here guesses: a PCR that cannot be known is not in the values' mask, and its reason says why.
  *
  * Pure: files and bytes in, values out. No TPM, no root beyond the right to read what is named.
@@ -36,8 +40,9 @@ struct predict_known_program {
 struct predict_machine {
     enum hash_algorithm bank;
 
-    const struct event_log *log;             /* of the running boot; NULL when Linux has none: nothing is predicted */
+    const struct event_log *log;             /* of the running boot; NULL when Linux has none */
     const struct component_list *components; /* that log's */
+    int64_t started;                         /* when the running kernel started, in seconds since 1970 */
     /* The running boot's values as the initramfs had them when it unlocked; may be NULL. */
     const struct pcr_values *recorded;
 

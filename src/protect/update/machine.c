@@ -5,6 +5,7 @@
 #include "protect/update/boot-places.h"
 
 #include <string.h>
+#include <time.h>
 
 /* A log that is not there is no fault: Linux has none where the boot loader did not hand it over. */
 static int read_log(struct update_machine *machine, const char *path, struct error *error)
@@ -55,12 +56,24 @@ static int read_places(struct update_machine *machine, struct error *error)
     return r;
 }
 
+/* When the running kernel started, as the clock is now. */
+static int64_t kernel_started(void)
+{
+    struct timespec now, running;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_BOOTTIME, &running);
+    return now.tv_sec - running.tv_sec;
+}
+
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
                         const char *log_path, struct error *error)
 {
     int r;
 
-    *ret = (struct update_machine){ .predict = { .bank = bank, .hashed = &ret->hashed } };
+    *ret = (struct update_machine){
+        .predict = { .bank = bank, .hashed = &ret->hashed, .started = kernel_started() },
+    };
     if (file_exists(FIRMWARE_VARIABLES))
         ret->predict.variables = FIRMWARE_VARIABLES;
     r = read_log(ret, log_path ? log_path : EVENT_LOG_PATH, error);
