@@ -28,13 +28,52 @@ static const char *source_word(const struct reseal_state *state)
     return state->source == BRANCH_PREDICTED ? "predicted" : "measured";
 }
 
-void reseal_print_line(const struct reseal_result *result)
+static bool is_first_of_label(const struct reseal_result *result, size_t i)
 {
-    printf("approved now: %zu boot %s (", result->boot_branches, result->boot_branches == 1 ? "state" : "states");
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(result->states[k].label, result->states[i].label) == 0)
+            return false;
+    return true;
+}
+
+/* "linux 6.1.0-50-amd64: this boot's, 5 predicted" */
+static void print_label(const struct reseal_result *result, const char *label)
+{
+    const char *comma = "";
+    size_t measured = 0, predicted = 0;
+
+    printf("%s: ", label);
     for (size_t i = 0; i < result->boot_branches; i++) {
         const struct reseal_state *state = &result->states[i];
 
-        printf("%s%s, %s", i ? "; " : "", state->label, state->running ? "this boot's" : source_word(state));
+        if (strcmp(state->label, label) != 0)
+            continue;
+        if (state->running) {
+            printf("this boot's");
+            comma = ", ";
+        } else if (state->source == BRANCH_PREDICTED) {
+            predicted++;
+        } else {
+            measured++;
+        }
+    }
+    if (measured)
+        printf("%s%zu measured", comma, measured);
+    if (predicted)
+        printf("%s%zu predicted", measured ? ", " : comma, predicted);
+}
+
+void reseal_print_line(const struct reseal_result *result)
+{
+    const char *separator = "";
+
+    printf("approved now: %zu boot %s (", result->boot_branches, result->boot_branches == 1 ? "state" : "states");
+    for (size_t i = 0; i < result->boot_branches; i++) {
+        if (!is_first_of_label(result, i))
+            continue;
+        printf("%s", separator);
+        print_label(result, result->states[i].label);
+        separator = "; ";
     }
     printf(") on %zu %s", result->volumes, result->volumes == 1 ? "volume" : "volumes");
     if (result->dropped)
