@@ -79,6 +79,7 @@ def test_kernel_package(system):
     assert system.package_status(name) == "installed"
 
 
+@pytest.mark.full
 def test_kernel_package_and_a_failure_at_the_end(system):
     """The package is half configured, grub.cfg is written, dpkg tries again."""
     system.fail("kernel", 3)
@@ -93,6 +94,7 @@ def test_kernel_package_and_a_failure_at_the_end(system):
     assert [words.split()[3] for words in system.words()] == ["initramfs", "kernel"]
 
 
+@pytest.mark.full
 def test_kernel_package_and_a_failure_before_grub(system):
     """update-grub is not run: the machine goes on booting what it did."""
     system.fail("initramfs", 3)
@@ -105,6 +107,7 @@ def test_kernel_package_and_a_failure_before_grub(system):
     system.check("dpkg", "--configure", "--pending")
 
 
+@pytest.mark.full
 def test_kernel_removed_and_a_failure(system):
     """The files are gone and grub.cfg is written; the next try removes the package."""
     name, package = system.kernel_package, system.package_file(system.kernel_package)
@@ -151,6 +154,7 @@ def test_apt(system):
     assert system.words() == []
 
 
+@pytest.mark.full
 def test_apt_and_a_failure(system):
     """apt fails, nothing is left half configured, and the next call tries again."""
     system.fail("shim", 3)
@@ -201,6 +205,7 @@ def test_kernel_install(systemd_boot):
     assert loader_files(system) == []
 
 
+@pytest.mark.full
 def test_systemd_boot_follows_update_initramfs(systemd_boot):
     """kernel-install is called by the other hooks: one call, by the last of them, with the copies in place."""
     system, version = systemd_boot, systemd_boot.version

@@ -8,6 +8,8 @@ import pytest
 
 from debian import write_files
 
+pytestmark = pytest.mark.full  # what else comes with Debian than apt and its kernels
+
 PREDICT = "reseal --predict --hook "
 HOOKS = "/usr/lib/bootseal/hooks"
 

@@ -9,6 +9,8 @@ import pytest
 
 from debian import write_files
 
+pytestmark = pytest.mark.full  # a systemd of its own, twenty times
+
 STATE = "var/lib/bootseal"
 SECONDS = 600
 
