@@ -326,8 +326,8 @@ static void not_secure_boot_off(void **state)
     start(&machine, "a");
     scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", "\1", 1);
     assert_unknown(&machine, ALL_KNOWN, "though Secure Boot is on");
-    scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", NULL, 0);
-    assert_unknown(&machine, ALL_KNOWN, "no event log");
+    scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", NULL, 0); /* the firmware does not know it */
+    assert_unknown(&machine, 0, "");
     machine.scratch.machine.variables = NULL;
     assert_unknown(&machine, ALL_KNOWN, "no event log");
     assert_results(&machine, ALL_KNOWN, VERIFY_UNKNOWN, "no event log");
@@ -361,17 +361,22 @@ static void other_boot_loaders(void **state)
     assert_unknown(&machine, ALL_KNOWN, "did not come by GRUB");
 }
 
-/* shim takes a loader's name from there. */
+/* shim takes a loader's name from there; EDK2 marks entries that it made itself. */
 static void options_for_shim(void **state)
 {
-    static const uint8_t option[] = { 1, 0, 0, 0, 4, 0, 'x', 0, 0, 0, 0x7f, 0xff, 4, 0, 'g', 0 };
+    static const uint8_t option[] = { 1, 0, 0, 0, 4, 0, 'x', 0, 0, 0, 0x7f, 0xff, 4, 0,
+                                      /* its options */
+                                      0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d, 0x85, 0x0e, 0xe2, 0x1a, 0x52,
+                                      0x2c, 0x59, 0xb2 };
     cleanup(grub_machine_end) struct grub_machine machine;
 
     (void)state;
     start(&machine, "a");
-    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 2);
+    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 16);
     assert_unknown(&machine, 0, "");
     scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option));
+    assert_unknown(&machine, 0, "");
+    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 14);
     assert_unknown(&machine, ALL_KNOWN, "gives its program options");
 }
 
