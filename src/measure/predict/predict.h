@@ -5,8 +5,8 @@
  * uki).
  *
  * Where Linux has no event log (GRUB with Secure Boot off) the recorded values take its place: PCRs 8 and 9 are predicted
- * from GRUB's configuration, PCR 4 from its programs, all other PCRs keep the value that they had in the running boot:
- * among them PCRs 1, 7 and 14, whatever became of the firmware's variables since.
+ * from GRUB's configuration, all others keep the value that they had in the running boot, among them PCRs 1, 7 and 14,
+ * whatever became of the firmware's variables since. PCR 4 must be what shim and GRUB, as they are now, give.
  *
  * Nothing here guesses: a PCR that cannot be known is not in the values' mask, and its reason says why.
  *

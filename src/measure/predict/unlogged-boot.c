@@ -19,20 +19,20 @@ void unlogged_boot_free(struct unlogged_boot *boot)
     *boot = (struct unlogged_boot){ 0 };
 }
 
+/* Firmware that knows no Secure Boot has no such variable. */
 static int check_secure_boot(const struct predict_machine *machine, struct error *error)
 {
     cleanup(firmware_variable_free) struct firmware_variable secure_boot = { 0 };
-    bool found = false;
-    int r = machine->variables ? firmware_variable_read(machine->variables, NULL, vendor_global, "SecureBoot",
-                                                        &secure_boot, &found, error)
-                               : 0;
+    bool found;
+    int r;
 
-    if (r)
+    if (!machine->variables)
+        return error_set(error, ERROR_FAILED,
+                         "Linux has no event log of this boot, and the firmware's variables cannot be read");
+    r = firmware_variable_read(machine->variables, NULL, vendor_global, "SecureBoot", &secure_boot, &found, error);
+    if (r || !found || (secure_boot.size == 1 && secure_boot.data[0] == 0))
         return r;
-    if (!found || secure_boot.size != 1 || secure_boot.data[0] != 0)
-        return error_set(error, ERROR_FAILED, "Linux has no event log of this boot%s",
-                         found ? ", though Secure Boot is on" : "");
-    return 0;
+    return error_set(error, ERROR_FAILED, "Linux has no event log of this boot, though Secure Boot is on");
 }
 
 /* The path of a program in the folder of another; NULL: it is not there. */

@@ -6,11 +6,10 @@
  *
  * - PCRs 8 and 9 follow from GRUB's configuration, under the hypothesis that GRUB's image is one of Debian's signed
  *   ones. It holds where the running boot comes out that way from its own files, which predict_verify() tells.
- * - PCR 4 has what firmware says when it starts something, shim and GRUB; the kernel is not in it. Where that gives the
- *   recorded value, the programs are proven to be those of the boot.
- * - All other PCRs, and PCR 4 where its value has another history, keep what the initramfs recorded, unless a program
- *   was changed since. Its file's times tell that here; whoever approves compares the files with the record of boot
- *   files, since the programs are among those that the prediction rests on.
+ * - PCR 4 has what firmware says when it starts something, shim and GRUB; the kernel is not in it. Only where the files
+ *   of now give the recorded value that way are they the programs of this boot: a boot loader may have been exchanged for
+ *   that one boot, which neither the files nor their times would show. Else nothing is known that they extend.
+ * - All other PCRs keep what the initramfs recorded.
  *
  * Firmware variables (PCRs 1 and 7) and the machine owner's keys (PCR 14) cannot be compared with anything: whether they
  * are as they were when they were measured is not known, and their recorded values are kept as they are.
@@ -36,8 +35,8 @@ int unlogged_boot_read(const struct predict_machine *machine, const struct boot_
 
 void unlogged_boot_free(struct unlogged_boot *boot);
 
-/* The events of the programs, which are files that the prediction rests on; PCRs are given up where a program may be
- * another one than in this boot, or nothing was recorded. */
+/* The events of the programs, which are files that the prediction rests on; PCRs are given up where they are not proven
+ * to be those of this boot, or nothing was recorded. */
 int unlogged_boot_predict(const struct predict_machine *machine, const struct unlogged_boot *boot,
                           struct program_cache *cache, struct boot_prediction *ret, struct error *error);
 

@@ -9,8 +9,7 @@
 #define RETURNING "Returning from EFI Application from Boot Option"
 #define MAX_ATTEMPTS 16 /* that the firmware makes before one entry starts; machines have some six entries */
 #define GRUBS_PCRS (1u << 8 | 1u << 9)
-#define PCRS_OF_SHIM (1u << 4 | 1u << 7 | 1u << 14)
-#define PCRS_OF_GRUB (1u << 4 | GRUBS_PCRS)
+#define PROGRAMS_PCRS (GRUBS_PCRS | 1u << 4 | 1u << 7 | 1u << 14) /* what shim and GRUB extend */
 
 struct programs {
     const struct predict_machine *machine;
@@ -31,12 +30,15 @@ static int add_action(struct extend_list *list, const char *action, struct error
 }
 
 /* PCR 4 as firmware, shim and GRUB extend it when that many entries were tried before (TCG PC Client Platform Firmware
- * Profile 1.06, 3.3.4.5). */
-static int add_events(const struct programs *programs, size_t attempts, struct extend_list *list, struct error *error)
+ * Profile 1.06, 3.3.4.5). The separator comes before or after the first attempt. */
+static int add_events(const struct programs *programs, size_t attempts, bool separator_first, struct extend_list *list,
+                      struct error *error)
 {
-    int r = add_action(list, CALLING, error);
+    int r = separator_first ? 0 : add_action(list, CALLING, error);
 
     r = r ?: extend_list_add_data(list, 4, "\0\0\0", 4, "separator", error);
+    if (!r && separator_first)
+        r = add_action(list, CALLING, error);
     for (size_t i = 0; !r && i < attempts; i++)
         r = add_action(list, RETURNING, error) ?: add_action(list, CALLING, error);
     if (!r && programs->boot->shim)
@@ -45,15 +47,15 @@ static int add_events(const struct programs *programs, size_t attempts, struct e
 }
 
 /* The same, when it gives the recorded value. */
-static int try_events(const struct programs *programs, size_t attempts, struct boot_prediction *ret, bool *ret_proven,
-                      struct error *error)
+static int try_events(const struct programs *programs, size_t attempts, bool separator_first,
+                      struct boot_prediction *ret, bool *ret_proven, struct error *error)
 {
     const struct predict_machine *machine = programs->machine;
     cleanup(extend_list_free) struct extend_list list = { 0 };
     struct pcr_values values = { .bank = machine->bank, .mask = 1u << 4 };
     int r = extend_list_init(&list, machine->bank, error);
 
-    r = r ?: add_events(programs, attempts, &list, error);
+    r = r ?: add_events(programs, attempts, separator_first, &list, error);
     r = r ?: extend_list_apply(&list, &values, error);
     *ret_proven = !r && pcr_values_differ(&values, machine->recorded, 1u << 4) == 0;
     return *ret_proven ? extend_list_append(&ret->extends, &list, error) : r;
@@ -66,19 +68,27 @@ static int prove(const struct programs *programs, struct boot_prediction *ret, b
     *ret_proven = false;
     if (!(recorded_pcrs(programs->machine) & 1u << 4))
         return 0;
-    for (size_t i = 0; !r && !*ret_proven && i < MAX_ATTEMPTS; i++)
-        r = try_events(programs, i, ret, ret_proven, error);
+    for (size_t i = 0; !r && !*ret_proven && i < 2 * MAX_ATTEMPTS; i++)
+        r = try_events(programs, i / 2, i % 2, ret, ret_proven, error);
     return r;
 }
 
-/* The file may be another one than was started: nothing but its times is known. */
-static int check_times(const struct predict_machine *machine, const char *path, uint32_t pcrs,
-                       struct boot_prediction *ret, struct error *error)
+/* The programs are not those of the boot, or it cannot be told. */
+static int give_up(const struct programs *programs, struct boot_prediction *ret, struct error *error)
 {
-    if (!unlogged_boot_is_newer(machine, path))
-        return 0;
-    return boot_prediction_give_up(ret, pcrs, error,
-                                   "\"%s\" was changed since this boot, of which Linux has no event log", path);
+    const struct predict_machine *machine = programs->machine;
+    const char *shim = programs->boot->shim, *grub = programs->boot->grub;
+    const char *changed = shim && unlogged_boot_is_newer(machine, shim) ? shim
+                          : unlogged_boot_is_newer(machine, grub)       ? grub
+                                                                        : NULL;
+
+    if (changed)
+        return boot_prediction_give_up(ret, PROGRAMS_PCRS, error,
+                                       "\"%s\" was changed since this boot, of which Linux has no event log", changed);
+    return boot_prediction_give_up(ret, PROGRAMS_PCRS, error,
+                                   "Linux has no event log of this boot, and \"%s\" is not proven to be its boot "
+                                   "loader: together with what else is known of that boot it does not give PCR 4",
+                                   grub);
 }
 
 static int hash(struct programs *programs, struct program_cache *cache, struct boot_prediction *ret,
@@ -96,18 +106,16 @@ int unlogged_boot_predict(const struct predict_machine *machine, const struct un
 {
     struct programs programs = { .machine = machine, .boot = boot };
     bool proven;
-    int r = hash(&programs, cache, ret, error);
+    int r = boot_prediction_give_up(ret, BOOT_ALL_PCRS & ~GRUBS_PCRS & ~recorded_pcrs(machine), error,
+                                    "Linux has no event log of this boot, and the initramfs did not record it");
 
     if (r)
-        return boot_prediction_give_up(ret, PCRS_OF_SHIM | PCRS_OF_GRUB, error, "%s", error->text);
+        return r;
+    r = hash(&programs, cache, ret, error);
+    if (r)
+        return boot_prediction_give_up(ret, PROGRAMS_PCRS, error, "%s", error->text);
     r = prove(&programs, ret, &proven, error);
-    if (!r && !proven && boot->shim)
-        r = check_times(machine, boot->shim, PCRS_OF_SHIM, ret, error);
-    if (!r && !proven)
-        r = check_times(machine, boot->grub, PCRS_OF_GRUB, ret, error);
-    return r
-               ?: boot_prediction_give_up(ret, BOOT_ALL_PCRS & ~GRUBS_PCRS & ~recorded_pcrs(machine), error,
-                                          "Linux has no event log of this boot, and the initramfs did not record it");
+    return r || proven ? r : give_up(&programs, ret, error);
 }
 
 static bool has_event(const struct extend_list *list, unsigned pcr)

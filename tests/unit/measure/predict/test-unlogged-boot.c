@@ -23,6 +23,8 @@
 #define PROGRAM "\\EFI\\BOOT\\BOOTX64.EFI"
 #define A_DAY (24 * 60 * 60)
 
+static const char calling[] = "Calling EFI Application from Boot Option";
+
 /* A file that is there, and older than the boot. */
 static void put(struct grub_machine *machine, const char *path)
 {
@@ -51,8 +53,8 @@ static void start(struct grub_machine *machine, const char *name)
     scratch->machine.log = NULL;
     scratch->machine.components = NULL;
     scratch->machine.started = time(NULL) + A_DAY;
-    if (strcmp(name, "next") == 0)
-        grub_machine_reboot_into(machine, "1>0");
+    if (strcmp(name, "afternext") == 0)
+        grub_machine_reboot_into(machine, ""); /* as GRUB leaves it */
 }
 
 /* The file was changed since the boot. */
@@ -137,27 +139,39 @@ static bool rests_on(const struct predicted_boot *boot, const char *path)
 
 static void recorded_boots(void **state)
 {
-    static const struct {
-        const char *name, *entry;
-        size_t order;
-    } cases[] = { { "a", "gnulinux-simple", 0 } };
+    static const char *const names[] = { "a", "afternext" };
 
     (void)state;
-    for (size_t i = 0; i < array_size(cases); i++) {
+    for (size_t i = 0; i < array_size(names); i++) {
         cleanup(grub_machine_end) struct grub_machine machine;
         cleanup(prediction_free) struct prediction prediction = { 0 };
         const struct predicted_boot *boot;
 
-        start(&machine, cases[i].name);
+        start(&machine, names[i]);
         assert_results(&machine, 0, VERIFY_GOOD, "");
         predict(&machine, &prediction);
         assert_int_equal(prediction.chain, CHAIN_SHIM_GRUB);
-        boot = find_boot(&prediction, cases[i].order, true, 0, cases[i].entry);
+        boot = find_boot(&prediction, 0, true, 0, "gnulinux-simple");
         assert_recorded(&machine.recorded, boot);
         assert_int_equal(boot->distrusted, 0);
         assert_true(rests_on(boot, "/esp/EFI/BOOT/BOOTX64.EFI") && rests_on(boot, "/esp/EFI/BOOT/grubx64.efi"));
         assert_true(rests_on(boot, "/boot/grub/grub.cfg") && rests_on(boot, "/vmlinuz-6.1.0-56-cloud-amd64"));
     }
+}
+
+/* The disk was GRUB's hd1: PCR 8 of the boot with Secure Boot and a USB disk; Secure Boot makes no difference to it. */
+static void another_disk_order(void **state)
+{
+    cleanup(grub_machine_end) struct grub_machine machine;
+    struct pcr_values usb;
+
+    (void)state;
+    start(&machine, "a");
+    read_recorded(GRUB_RECORDED "usbhigh", &usb);
+    memcpy(machine.recorded.value[8], usb.value[8], DIGEST_BYTES);
+    assert_results(&machine, 0, VERIFY_GOOD, "");
+    machine.scratch.machine.order_count = 1;
+    assert_results(&machine, 1u << 8, VERIFY_DIFFERS, "no event log");
 }
 
 /* The other entries too; one gives a shell. */
@@ -250,7 +264,6 @@ static void first_file(void **state)
 /* Programs that give PCR 4's recorded value are those of the boot, whatever their times. */
 static void proven_programs(void **state)
 {
-    static const char calling[] = "Calling EFI Application from Boot Option";
     static const char returning[] = "Returning from EFI Application from Boot Option";
     static const char *const actions[] = { calling, "\0\0\0", returning, calling, returning, calling };
     cleanup(extend_list_free) struct extend_list list = { 0 };
@@ -273,44 +286,45 @@ static void proven_programs(void **state)
     assert_results(&machine, 0, VERIFY_GOOD, "");
 }
 
-/* PCR 4 has another history: then the files' times count. */
+/* PCR 4 has another history: the boot loader was another one, or the firmware is. */
 static void other_programs(void **state)
 {
+    static const uint32_t programs = 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 14;
     cleanup(grub_machine_end) struct grub_machine machine;
 
     (void)state;
     start(&machine, "a");
     machine.recorded.value[4][0] ^= 1;
-    assert_unknown(&machine, 0, "");
-    assert_results(&machine, 0, VERIFY_GOOD, "");
+    assert_unknown(&machine, programs, "is not proven to be its boot loader");
+    assert_results(&machine, programs, VERIFY_UNKNOWN, "is not proven to be its boot loader");
     touch(&machine, "esp/EFI/BOOT/grubx64.efi");
-    assert_unknown(&machine, 1u << 4 | 1u << 8 | 1u << 9, "grubx64.efi\" was changed since this boot");
-    put(&machine, "esp/EFI/BOOT/grubx64.efi");
+    assert_unknown(&machine, programs, "grubx64.efi\" was changed since this boot");
     touch(&machine, "esp/EFI/BOOT/BOOTX64.EFI");
-    assert_unknown(&machine, 1u << 4 | 1u << 7 | 1u << 14, "BOOTX64.EFI\" was changed since this boot");
-    put(&machine, "esp/EFI/BOOT/BOOTX64.EFI");
-    machine.scratch.machine.started = 0; /* it is not known when it started */
-    assert_unknown(&machine, 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 14, "was changed since this boot");
-    machine.scratch.machine.started = time(NULL) + A_DAY;
+    assert_unknown(&machine, programs, "BOOTX64.EFI\" was changed since this boot");
+    machine.recorded.value[4][0] ^= 1;
+    assert_unknown(&machine, 0, "");
     scratch_forget_program(&machine.scratch, "esp/EFI/BOOT/grubx64.efi"); /* no program */
-    assert_unknown(&machine, 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 14, "grubx64.efi");
+    assert_unknown(&machine, programs, "grubx64.efi");
 }
 
 static void nothing_recorded(void **state)
 {
     static const char reason[] = "the initramfs did not record it";
-    const uint32_t others = ALL_KNOWN & ~(1u << 8 | 1u << 9);
     cleanup(grub_machine_end) struct grub_machine machine;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
     cleanup(verification_free) struct verification verification = { 0 };
 
     (void)state;
     start(&machine, "a");
-    machine.recorded.mask &= ~(1u << 7);
-    assert_unknown(&machine, 1u << 7, reason);
+    machine.recorded.mask &= ~(1u << 12);
+    assert_unknown(&machine, 1u << 12, reason);
     machine.recorded.bank = HASH_SHA384;
-    assert_unknown(&machine, others, reason);
+    assert_unknown(&machine, ALL_KNOWN, "Linux has no event log of this boot, and");
     machine.scratch.machine.recorded = NULL;
-    assert_unknown(&machine, others, reason);
+    predict(&machine, &prediction);
+    assert_non_null(strstr(prediction.boots[0].unknown[4], reason));
+    assert_non_null(strstr(prediction.boots[0].unknown[9], "is not proven"));
+    assert_int_equal(prediction.boots[0].values.mask, 0);
     verify(&machine, &verification);
     for (unsigned pcr = 0; pcr < PCR_COUNT; pcr++)
         assert_int_equal(verification.result[pcr], VERIFY_UNKNOWN);
@@ -324,8 +338,8 @@ static void not_secure_boot_off(void **state)
     start(&machine, "a");
     scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", "\1", 1);
     assert_unknown(&machine, ALL_KNOWN, "though Secure Boot is on");
-    scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", NULL, 0);
-    assert_unknown(&machine, ALL_KNOWN, "no event log");
+    scratch_set_variable(&machine.scratch, vendor_global, "SecureBoot", NULL, 0); /* the firmware does not know it */
+    assert_unknown(&machine, 0, "");
     machine.scratch.machine.variables = NULL;
     assert_unknown(&machine, ALL_KNOWN, "no event log");
     assert_results(&machine, ALL_KNOWN, VERIFY_UNKNOWN, "no event log");
@@ -359,33 +373,47 @@ static void other_boot_loaders(void **state)
     assert_unknown(&machine, ALL_KNOWN, "did not come by GRUB");
 }
 
-/* shim takes a loader's name from there. */
+/* shim takes a loader's name from there; EDK2 marks entries that it made itself. */
 static void options_for_shim(void **state)
 {
-    static const uint8_t option[] = { 1, 0, 0, 0, 4, 0, 'x', 0, 0, 0, 0x7f, 0xff, 4, 0, 'g', 0 };
+    static const uint8_t option[] = { 1, 0, 0, 0, 4, 0, 'x', 0, 0, 0, 0x7f, 0xff, 4, 0,
+                                      /* its options */
+                                      0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d, 0x85, 0x0e, 0xe2, 0x1a, 0x52,
+                                      0x2c, 0x59, 0xb2 };
     cleanup(grub_machine_end) struct grub_machine machine;
 
     (void)state;
     start(&machine, "a");
-    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 2);
+    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 16);
     assert_unknown(&machine, 0, "");
     scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option));
+    assert_unknown(&machine, 0, "");
+    scratch_set_variable(&machine.scratch, vendor_global, "Boot0007", option, sizeof(option) - 14);
     assert_unknown(&machine, ALL_KNOWN, "gives its program options");
 }
 
-/* GRUB without shim: started from another folder, which nothing of the configuration names. */
+/* GRUB without shim, the separator before the first attempt. */
 static void grub_alone(void **state)
 {
+    cleanup(extend_list_free) struct extend_list list = { 0 };
     cleanup(grub_machine_end) struct grub_machine machine;
     cleanup(prediction_free) struct prediction prediction = { 0 };
+    struct error error;
 
     (void)state;
     start(&machine, "a");
     scratch_set_option(&machine.scratch, 7, "\\EFI\\BOOT\\grubx64.efi");
+    assert_unknown(&machine, 1u << 4 | 1u << 7 | 1u << 8 | 1u << 9 | 1u << 14, "is not proven");
+    assert_int_equal(extend_list_init(&list, HASH_SHA256, &error), 0);
+    assert_int_equal(extend_list_add_data(&list, 4, "\0\0\0", 4, "", &error), 0);
+    assert_int_equal(extend_list_add_data(&list, 4, calling, strlen(calling), "", &error), 0);
+    assert_int_equal(extend_list_add(&list, 4, machine.scratch.programs[1].digest, "", &error), 0);
+    memset(machine.recorded.value[4], 0, DIGEST_BYTES);
+    assert_int_equal(extend_list_apply(&list, &machine.recorded, &error), 0);
     predict(&machine, &prediction);
     assert_int_equal(prediction.chain, CHAIN_GRUB);
     assert_false(rests_on(&prediction.boots[0], "/BOOTX64.EFI"));
-    assert_int_equal(pcr_values_differ(&prediction.boots[0].values, &machine.recorded, 1u << 8 | 1u << 9), 0);
+    assert_recorded(&machine.recorded, &prediction.boots[0]);
 }
 
 static void what_is_set_for_the_next_boot(void **state)
@@ -419,6 +447,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_boots),
+        cmocka_unit_test(another_disk_order),
         cmocka_unit_test(entries),
         cmocka_unit_test(new_initrd),
         cmocka_unit_test(new_file),
