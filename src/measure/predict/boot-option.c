@@ -38,6 +38,10 @@ static int read_number(const char *folder, const struct firmware_variable_list *
     return r;
 }
 
+/* EDK2 marks so the entries that it makes for the disks it finds; the mark is not given to the program. */
+static const uint8_t automatic[GUID_BYTES] = { 0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d,
+                                               0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2 };
+
 enum part { PART_DESCRIPTION, PART_FILE, PART_PATH };
 
 static char *put_part(enum part part, struct span bytes)
@@ -78,6 +82,8 @@ static bool parse(struct span data, struct boot_option *ret)
     if (!cursor_span(&cursor, path_size, &path))
         return false;
     options = cursor_rest(&cursor);
+    if (options.size == GUID_BYTES && memcmp(options.bytes, automatic, GUID_BYTES) == 0)
+        options.size = 0;
     ret->active = attributes & LOAD_OPTION_ACTIVE;
     ret->application = attributes & LOAD_OPTION_CATEGORY;
     ret->description = put_part(PART_DESCRIPTION, cursor_rest(&description));

@@ -136,8 +136,7 @@ int firmware_events_hash_program(const struct running_boot *running, struct exte
     return hash_anew(running, list, path, ret, error);
 }
 
-/* False when the log says that the program came from another partition than the machine's. */
-static bool is_of_partition(const struct running_boot *running, size_t program)
+bool firmware_events_is_of_partition(const struct running_boot *running, size_t program)
 {
     const struct predict_machine *machine = running->machine;
     const char *path = machine->components->items[running->programs[program].event].value;
@@ -153,7 +152,7 @@ int firmware_events_find_program(const struct running_boot *running, size_t prog
     *ret = NULL;
     if (!running->machine->efi_system_partition)
         return error_set(error, ERROR_FAILED, "it is not known where the EFI system partition is mounted");
-    if (!is_of_partition(running, program))
+    if (!firmware_events_is_of_partition(running, program))
         return error_set(error, ERROR_FAILED, "\"%s\" came from another partition than \"%s\"", name,
                          running->machine->efi_system_partition);
     return program_find(running->machine->efi_system_partition, name, ret, error);

@@ -23,5 +23,8 @@ int firmware_events_predict_rest(const struct running_boot *running, uint32_t pr
 int firmware_events_hash_program(const struct running_boot *running, struct extend_list *list, const char *path,
                                  uint8_t *ret, struct error *error);
 
+/* False when the log says that the program came from another partition than the machine's. */
+bool firmware_events_is_of_partition(const struct running_boot *running, size_t program);
+
 /* Where a program of the log is on this system; the caller frees it. ERROR_FAILED when it is not found. */
 int firmware_events_find_program(const struct running_boot *running, size_t program, char **ret, struct error *error);

@@ -9,8 +9,10 @@
 #include "measure/predict/wide.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define IMAGES_PCRS (1u << 9 | 1u << 11 | 1u << 12 | 1u << 13)
+#define DEFAULT_PROGRAM "\\EFI\\BOOT\\BOOT" /* and the processor */
 #define GIVEN_UP (IMAGES_PCRS | 1u << 4 | 1u << 7)
 
 static char *copy(const char *text)
@@ -159,11 +161,23 @@ int predict_systemd_boot(struct boots *boots, struct error *error)
     return r;
 }
 
-/* True for an entry that starts a program from the EFI system partition. */
-static bool is_of_partition(const struct predict_machine *machine, const struct boot_option *option)
+/* The program of the EFI system partition that an entry starts; NULL when it starts something else, or that is not
+ * known. An entry may name a disk alone, on which the firmware looks for the default program (UEFI 2.10, 3.5.1.1):
+ * where that leads is known of the one that runs. */
+static const char *program_of(const struct boots *boots, const struct boot_options *options,
+                              const struct boot_option *option)
 {
-    return option->active && !option->application && option->file[0] == '\\' &&
-           (!machine->efi_system_partition_uuid || strcasestr(option->path, machine->efi_system_partition_uuid));
+    const char *uuid = boots->machine->efi_system_partition_uuid;
+    const char *running = boots->running->programs[0].name;
+
+    if (!option->active || option->application)
+        return NULL;
+    if (option->file[0] == '\\')
+        return !uuid || strcasestr(option->path, uuid) ? option->file : NULL;
+    if (option->file[0] || option->number != options->current ||
+        strncasecmp(running, DEFAULT_PROGRAM, strlen(DEFAULT_PROGRAM)) != 0)
+        return NULL;
+    return firmware_events_is_of_partition(boots->running, 0) ? running : NULL;
 }
 
 static int measure_option(const struct boots *boots, const struct boot_option *option, const char *path,
@@ -195,7 +209,7 @@ static int step_of(const struct boot_options *options, const struct boot_option 
 }
 
 static int add_option(struct boots *boots, const struct boot_options *options, const struct boot_option *option,
-                      struct error *error)
+                      const char *program, struct error *error)
 {
     int step = step_of(options, option);
     cleanup(predicted_boot_free) struct predicted_boot boot = { .chosen = step >= 0, .step = step > 0 };
@@ -209,11 +223,11 @@ static int add_option(struct boots *boots, const struct boot_options *options, c
     snprintf(boot.label, sizeof(boot.label), "%s", option->description);
     if (r || !boot.id || !boot.title)
         return r ?: error_no_memory(error);
-    if (program_find(boots->machine->efi_system_partition, option->file, &path, error))
+    if (program_find(boots->machine->efi_system_partition, program, &path, error))
         r = boot_prediction_give_up(&measured, GIVEN_UP, error, "%s", error->text);
     else
         r = measure_option(boots, option, path, &measured, error);
-    boot.kernel = copy(path ? path : option->file);
+    boot.kernel = copy(path ? path : program);
     return r ?: add(boots, &boot, path, &measured, error);
 }
 
@@ -224,10 +238,13 @@ int predict_firmware_images(struct boots *boots, const struct boot_options *opti
 
     if (!boots->machine->efi_system_partition)
         return add_unknown(boots, "it is not known where the EFI system partition is mounted", error);
-    if (!next || !is_of_partition(boots->machine, next))
+    if (!next || !program_of(boots, options, next))
         r = add_unknown(boots, "it cannot be told which of its boot entries the firmware will start", error);
-    for (size_t i = 0; !r && i < options->count; i++)
-        if (is_of_partition(boots->machine, &options->items[i]))
-            r = add_option(boots, options, &options->items[i], error);
+    for (size_t i = 0; !r && i < options->count; i++) {
+        const char *program = program_of(boots, options, &options->items[i]);
+
+        if (program)
+            r = add_option(boots, options, &options->items[i], program, error);
+    }
     return r;
 }

@@ -119,24 +119,29 @@ static void another_systemd_boot(void **state)
     assert_null(prediction.boots[0].unknown[5]);
 }
 
-/* A machine whose firmware starts a unified kernel image. */
-static void start_unified(struct scratch_machine *scratch)
+/* A machine whose firmware starts a unified kernel image, which is the file of both names. */
+static void start_unified_as(struct scratch_machine *scratch, const char *name, const char *path)
 {
     struct built_log *built = built_log_start(1, (uint16_t[]){ HASH_SHA256 });
 
     built_log_add_text(built, 4, EVENT_EFI_ACTION, "Calling EFI Application from Boot Option",
                        "Calling EFI Application from Boot Option");
-    built_log_add_program(built, "\\EFI\\Linux\\debian.efi", "image");
+    built_log_add_program(built, name, "image");
     built_log_add_utf16(built, 11, EVENT_IPL, ".linux");
     built_log_add_tag(built, 9, 0x8f3b22ed, "LOADED_IMAGE::LoadOptions", "");
     scratch_machine_start_built(scratch, built);
     made_kernel(&kernel, "6.1.0-50-amd64 (debian)");
     made_unified(&unified, MADE_STUB, &kernel);
-    made_write(&unified, scratch->esp, "/EFI/Linux/debian.efi", NULL);
-    scratch_set_option(scratch, 7, "\\EFI\\Linux\\debian.efi");
+    made_write(&unified, scratch->esp, path, NULL);
+    scratch_set_option(scratch, 7, name);
     scratch_set_option(scratch, 8, "\\EFI\\Linux\\other.efi");
     scratch_set_variable(scratch, vendor_global, "BootOrder", "\7\0\10\0", 4);
     scratch_set_number(scratch, "BootCurrent", 7);
+}
+
+static void start_unified(struct scratch_machine *scratch)
+{
+    start_unified_as(scratch, "\\EFI\\Linux\\debian.efi", "/EFI/Linux/debian.efi");
 }
 
 static void unified_image(void **state)
@@ -184,6 +189,50 @@ static void the_firmwares_next_entry(void **state)
     assert_non_null(strstr(prediction.boots[0].unknown[11], "it cannot be told"));
 }
 
+/* As EDK2 makes it by itself: active, "disk", the path PciRoot(0)/Pci(3,0), its mark as the optional data. */
+static const uint8_t disk_option[] = {
+    1,  0, 0,    0,    22,   0,    'd',  0,    'i',  0,    's',  0,    'k',  0,    0,    0,    2,    1,
+    12, 0, 0xd0, 0x41, 3,    0x0a, 0,    0,    0,    0,    1,    1,    6,    0,    0,    3,    0x7f, 0xff,
+    4,  0, 0x4e, 0xac, 0x08, 0x81, 0x11, 0x9f, 0x59, 0x4d, 0x85, 0x0e, 0xe2, 0x1a, 0x52, 0x2c, 0x59, 0xb2,
+};
+
+/* Entries that name a disk and no file: where the running one leads is known, that of the others is not. */
+static void entry_of_a_disk(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 }, by_name = { 0 };
+    const struct predicted_boot *boot;
+
+    (void)state;
+    start_unified_as(&scratch, "\\EFI\\BOOT\\BOOTX64.EFI", "/EFI/BOOT/BOOTX64.EFI");
+    predict(&scratch, &by_name);
+    scratch_set_variable(&scratch, vendor_global, "Boot0007", disk_option, sizeof(disk_option));
+    predict(&scratch, &prediction);
+    boot = find(&prediction, "Boot0007");
+    assert_true(boot->chosen);
+    assert_string_equal(boot->title, "disk");
+    assert_int_equal(boot->values.mask & 1u << 12, 1u << 12);
+    /* the mark is no command line */
+    assert_int_equal(pcr_values_differ(&boot->values, &find(&by_name, "Boot0007")->values, 0x3810), 0);
+    prediction_free(&prediction);
+    scratch_set_number(&scratch, "BootCurrent", 8);
+    predict(&scratch, &prediction);
+    assert_non_null(strstr(prediction.boots[0].unknown[4], "it cannot be told"));
+}
+
+/* The running boot's program is no default one: a disk does not lead to it. */
+static void entry_of_a_disk_with_another_program(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+
+    (void)state;
+    start_unified(&scratch);
+    scratch_set_variable(&scratch, vendor_global, "Boot0007", disk_option, sizeof(disk_option));
+    predict(&scratch, &prediction);
+    assert_non_null(strstr(prediction.boots[0].unknown[4], "it cannot be told"));
+}
+
 /* Until the unlocking systemd may have extended PCR 11 once more. */
 static void phases(void **state)
 {
@@ -212,6 +261,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_systemd_boot),
         cmocka_unit_test(unified_image),
         cmocka_unit_test(the_firmwares_next_entry),
+        cmocka_unit_test(entry_of_a_disk),
+        cmocka_unit_test(entry_of_a_disk_with_another_program),
         cmocka_unit_test(phases),
     };
 
