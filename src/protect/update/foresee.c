@@ -210,7 +210,7 @@ static void judge(struct foresee_result *result)
     if (!why) {
         error_set(error, ERROR_MISMATCH, "which boot comes next is not known");
     } else {
-        error_set(error, why->verdict == UPDATE_UNKNOWN ? ERROR_MISMATCH : ERROR_REFUSED,
+        error_set(error, why->verdict <= UPDATE_FIRMWARE ? ERROR_MISMATCH : ERROR_REFUSED,
                   "the next boot%s%s%s is not approved: %s", why->boot->title[0] ? ", \"" : "", why->boot->title,
                   why->boot->title[0] ? "\"," : "", why->reason);
     }
@@ -221,7 +221,7 @@ static int decide(const struct foresee_request *request, const struct state *sta
                   struct error *error)
 {
     cleanup(known_files_free) struct known_files files = { 0 };
-    const struct update_rules rules = {
+    struct update_rules rules = {
         .approval = &state->approval,
         .trust = &ret->trust,
         .allow_rescue = request->allow_rescue,
@@ -241,6 +241,7 @@ static int decide(const struct foresee_request *request, const struct state *sta
         (void)known_files_forget_missing(&files, "");
     if (!request->read_only)
         r = r ?: known_files_write(state, &files, error);
+    rules.running = ret->machine.predict.recorded;
     return r ?: update_plan_make(&ret->prediction, &rules, &ret->plan, error);
 }
 

@@ -10,8 +10,8 @@
 const char *update_verdict_name(enum update_verdict verdict)
 {
     static const char *const names[] = {
-        [UPDATE_APPROVED] = "approved", [UPDATE_APPROVE] = "approve",      [UPDATE_UNKNOWN] = "unknown",
-        [UPDATE_SHELL] = "shell",       [UPDATE_FOREIGN] = "foreign-file",
+        [UPDATE_APPROVED] = "approved", [UPDATE_APPROVE] = "approve", [UPDATE_UNKNOWN] = "unknown",
+        [UPDATE_FIRMWARE] = "firmware", [UPDATE_SHELL] = "shell",     [UPDATE_FOREIGN] = "foreign-file",
     };
 
     return names[verdict];
@@ -59,6 +59,28 @@ static unsigned find_unknown(const struct predicted_boot *boot, const struct upd
     return PCR_COUNT;
 }
 
+#define FIRMWARE_PCRS 0x40efu /* 0 to 3, 5 to 7, and shim's 14 */
+
+static bool is_of_approved(const struct approval *approval, const struct pcr_values *values, unsigned pcr)
+{
+    for (size_t i = 0; i < approval->branch_count; i++)
+        if (approval->branches[i].kind == BRANCH_BOOT &&
+            !pcr_values_differ(&approval->branches[i].values, values, 1u << pcr))
+            return true;
+    return false;
+}
+
+/* The first PCR of the firmware's that would be taken over from a boot which nobody has approved; PCR_COUNT: none. */
+static unsigned find_firmware(const struct predicted_boot *boot, const struct update_rules *rules)
+{
+    if (!rules->running || is_approved(rules->approval, rules->running))
+        return PCR_COUNT;
+    for (unsigned i = 0; i < PCR_COUNT; i++)
+        if (rules->approval->pcrs & FIRMWARE_PCRS & (1u << i) && !is_of_approved(rules->approval, &boot->values, i))
+            return i;
+    return PCR_COUNT;
+}
+
 static void choose(struct update_choice *choice, enum update_verdict verdict, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -88,6 +110,13 @@ static int decide(const struct predicted_boot *boot, const struct update_rules *
     pcr = find_unknown(boot, rules, &why);
     if (pcr < PCR_COUNT) {
         choose(ret, UPDATE_UNKNOWN, "PCR %u: %s", pcr, why);
+        return 0;
+    }
+    pcr = find_firmware(boot, rules);
+    if (pcr < PCR_COUNT) {
+        choose(ret, UPDATE_FIRMWARE,
+               "PCR %u is another one than in any approved state, and this boot was not approved: see bootseal explain",
+               pcr);
         return 0;
     }
     if (boot->shell && !rules->allow_rescue) {

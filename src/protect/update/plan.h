@@ -1,6 +1,7 @@
 /*
- * Which of the predicted boots are to be approved, and why the others are not. Two rules: only what this system wrote
- * or verified is approved, and a boot that gives a shell is never approved unasked.
+ * Which of the predicted boots are to be approved, and why the others are not. Three rules: only what this system
+ * wrote or verified is approved; a boot that gives a shell is never approved unasked; nothing of the firmware's is taken
+ * over from a boot that was not approved.
  *
  * Pure: it decides over values; update/foresee.h acts on them.
  */
@@ -13,6 +14,7 @@ enum update_verdict {
     UPDATE_APPROVED, /* its values are approved already */
     UPDATE_APPROVE,  /* they are new, and good */
     UPDATE_UNKNOWN,  /* PCRs of the policy that cannot be predicted */
+    UPDATE_FIRMWARE, /* this boot was not approved, and the firmware's own part of it would be taken over */
     UPDATE_SHELL,    /* gives a shell, and --allow-rescue was not given */
     UPDATE_FOREIGN,  /* rests on a file that this system neither wrote nor verified */
 };
@@ -47,6 +49,10 @@ typedef int (*update_check_files)(void *context, const struct extend_list *exten
 struct update_rules {
     const struct approval *approval; /* in force */
     const struct update_trust *trust;
+    /* Of the running boot; NULL: not known, and its being approved is the caller's business. PCRs that no boot file
+     * accounts for (firmware, its settings and keys: 0 to 3, 5 to 7, 14) are predicted from this boot. If it was not
+     * approved, as after a recovery key, only a value counts there that an approved state has. */
+    const struct pcr_values *running;
     bool allow_rescue;
     update_check_files check_files;
     void *context;
@@ -57,7 +63,7 @@ int update_plan_make(const struct prediction *prediction, const struct update_ru
                      struct error *error);
 void update_plan_free(struct update_plan *plan);
 
-/* "approved", "approve", "unknown", "shell", "foreign-file". */
+/* "approved", "approve", "unknown", "firmware", "shell", "foreign-file". */
 const char *update_verdict_name(enum update_verdict verdict);
 
 /* Whether the machine would open its volumes if it booted now with nobody touching anything: in one order of the disks

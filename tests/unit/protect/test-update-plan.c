@@ -126,6 +126,32 @@ static void test_not_trusted(void **unused)
     assert_int_equal(decide(&bench, 1), UPDATE_APPROVED);
 }
 
+/* After a boot that nobody has approved its firmware's part is no source: the next boot must have an approved value. */
+static void test_unapproved_boot(void **unused)
+{
+    cleanup(finish) struct bench bench;
+    struct pcr_values running = values_of(1, 3);
+
+    (void)unused;
+    start(&bench);
+    bench.approval.pcrs = bench.trust.pcrs = PCRS | 1u << 7;
+    for (size_t i = 0; i < 2; i++)
+        bench.boots[i].values.mask |= 1u << 7;
+    bench.approval.branches[0].values.mask |= 1u << 7;
+    running.mask |= 1u << 7;
+    running.value[7][0] = bench.boots[0].values.value[7][0] = 9; /* Secure Boot was switched off, say */
+    assert_int_equal(decide(&bench, 0), UPDATE_APPROVE);         /* who asks knows of no running boot */
+    bench.rules.running = &running;
+    assert_int_equal(decide(&bench, 0), UPDATE_FIRMWARE);
+    assert_non_null(strstr(bench.plan.choices[0].reason, "PCR 7"));
+    assert_int_equal(decide(&bench, 1), UPDATE_APPROVED);
+    bench.boots[0].values.value[7][0] = 0; /* as approved: only the initrd is new, and known */
+    assert_int_equal(decide(&bench, 0), UPDATE_APPROVE);
+    bench.boots[0].values.value[7][0] = 9; /* a dbx update in a boot that is approved */
+    running = bench.approval.branches[0].values;
+    assert_int_equal(decide(&bench, 0), UPDATE_APPROVE);
+}
+
 static void test_shell(void **unused)
 {
     cleanup(finish) struct bench bench;
@@ -193,9 +219,9 @@ static void test_trust(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),  cmocka_unit_test(test_unknown_value), cmocka_unit_test(test_not_trusted),
-        cmocka_unit_test(test_shell), cmocka_unit_test(test_foreign_file),  cmocka_unit_test(test_next),
-        cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_good),  cmocka_unit_test(test_unknown_value),   cmocka_unit_test(test_not_trusted),
+        cmocka_unit_test(test_shell), cmocka_unit_test(test_unapproved_boot), cmocka_unit_test(test_foreign_file),
+        cmocka_unit_test(test_next),  cmocka_unit_test(test_trust),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
