@@ -293,7 +293,6 @@ static void test_lists_of_two_indices(void **state)
 static void test_protectors_of_two_indices(void **state)
 {
     struct machine *machine = *state;
-    cleanup(opened_free) struct opened opened = { .state.lock = -1 };
     cleanup(state_close) struct state now = machine_state(machine);
     struct protector items[2] = { { .token = 1 }, { .token = 2, .approval = now.pins.index.name } };
     struct protector_list list = { items, 2 };
