@@ -86,7 +86,7 @@ def test_recovery_key_after_a_changed_boot(sealed_layout, layout_machine, disk_w
     check_opened_by_key(machine, made, 3)
 
     entries = entries_of_boot_ok(machine)
-    assert journal.kinds(entries) == ["MISMATCH", "RECOVERY"]
+    assert journal.kinds(entries) == ["MISMATCH", "RECOVERY", "CHANGED"]
     assert (entries[0]["BOOTSEAL_PCRS"], entries[0]["BOOTSEAL_STATUS"]) == ("9", "3")
     assert (entries[1]["BOOTSEAL_RECOVERY_ID"], entries[1]["BOOTSEAL_BY"]) == (made["id"], "recovery")
     assert "bootseal recovery-key rotate" in machine.check(f"bootseal recovery-key list UUID={ROOT.uuid}")
