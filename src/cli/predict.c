@@ -53,15 +53,6 @@ static int choose_pcrs(const struct call *call, struct look *look, struct error 
     return pcrs ? policy_pcrs_parse(pcrs, &look->pcrs, error) : 0;
 }
 
-static bool is_approved(const struct approval *approval, const struct pcr_values *values)
-{
-    for (size_t i = 0; i < approval->branch_count; i++)
-        if (approval->branches[i].kind == BRANCH_BOOT && approval->bank == values->bank &&
-            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
-            return true;
-    return false;
-}
-
 static int find_approved(struct look *look, struct error *error)
 {
     if (!look->state.has_approval)
@@ -70,7 +61,7 @@ static int find_approved(struct look *look, struct error *error)
     if (!look->approved)
         return error_no_memory(error);
     for (size_t i = 0; i < look->prediction.count; i++)
-        look->approved[i] = is_approved(&look->state.approval, &look->prediction.boots[i].values);
+        look->approved[i] = approval_find_state(&look->state.approval, &look->prediction.boots[i].values) >= 0;
     return 0;
 }
 

@@ -92,6 +92,15 @@ int approval_find_branch(const struct approval *approval, enum branch_kind kind)
     return -1;
 }
 
+int approval_find_state(const struct approval *approval, const struct pcr_values *values)
+{
+    for (size_t i = 0; values->bank == approval->bank && i < approval->branch_count; i++)
+        if (approval->branches[i].kind == BRANCH_BOOT &&
+            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
+            return (int)i;
+    return -1;
+}
+
 int approval_find_object(const struct approval *approval, const struct object_name *object)
 {
     for (size_t i = 0; i < approval->object_count; i++)

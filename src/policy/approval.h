@@ -79,6 +79,10 @@ void approval_remove_object(struct approval *approval, size_t i);
 
 /* The first index, or -1. */
 int approval_find_branch(const struct approval *approval, enum branch_kind kind);
+
+/* The first boot branch with these values of the selection, or -1; also when they are of another bank, or lack a PCR. */
+int approval_find_state(const struct approval *approval, const struct pcr_values *values);
+
 int approval_find_object(const struct approval *approval, const struct object_name *object);
 
 /* The digest of one branch's condition, before the OR. */

@@ -110,15 +110,6 @@ static size_t count_boot_branches(const struct approval *approval)
     return count;
 }
 
-/* True when `approval` has a boot state with these values. */
-static bool has_state(const struct approval *approval, const struct pcr_values *values)
-{
-    for (size_t i = 0; i < approval->branch_count; i++)
-        if (is_state(&approval->branches[i], values, approval->pcrs))
-            return true;
-    return false;
-}
-
 int reseal_current(const struct reseal_request *request, struct reseal_result *ret, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
@@ -133,7 +124,7 @@ int reseal_current(const struct reseal_request *request, struct reseal_result *r
     if (r)
         return r;
     before = count_boot_branches(&state.approval);
-    known = has_state(&state.approval, &running);
+    known = approval_find_state(&state.approval, &running) >= 0;
     r = approve_switch(request->tpm, &state, &draft, error);
     if (r)
         return r;

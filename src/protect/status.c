@@ -48,15 +48,6 @@ static void read_tpm(const struct status_request *request, struct status_tpm *re
     ret->error.kind = ERROR_NONE;
 }
 
-static int find_branch(const struct approval *approval, const struct pcr_values *values)
-{
-    for (size_t i = 0; i < approval->branch_count; i++)
-        if (approval->branches[i].kind == BRANCH_BOOT &&
-            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
-            return (int)i;
-    return -1;
-}
-
 static void read_boot(const struct status_request *request, struct status *status)
 {
     const struct approval *approval = &status->state.approval;
@@ -76,7 +67,7 @@ static void read_boot(const struct status_request *request, struct status *statu
         error_set(&boot->error, ERROR_NO_PROTECTOR, "nothing is approved on this machine");
     } else if (!boot_state_read(request->tpm, &wanted, &boot->values, &boot->error)) {
         boot->error.kind = ERROR_NONE;
-        boot->branch = find_branch(approval, &boot->values);
+        boot->branch = approval_find_state(approval, &boot->values);
     }
 }
 

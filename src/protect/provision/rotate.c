@@ -11,17 +11,11 @@
 
 /* ---- what there is to move ---- */
 
-static bool same_kdf(const struct kdf_parameters *a, const struct kdf_parameters *b)
-{
-    return a->memory_kib == b->memory_kib && a->iterations == b->iterations && a->lanes == b->lanes &&
-           memcmp(a->salt, b->salt, sizeof(a->salt)) == 0;
-}
-
 /* The PIN of an item: one that it shares with an earlier one, or a new one. */
 static int find_pin(struct rotate *rotate, const struct kdf_parameters *kdf)
 {
     for (size_t i = 0; i < rotate->pin_count; i++)
-        if (same_kdf(rotate->pins[i].kdf, kdf))
+        if (kdf_parameters_equal(rotate->pins[i].kdf, kdf))
             return (int)i;
     rotate->pins[rotate->pin_count].kdf = kdf;
     return (int)rotate->pin_count++;

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(PREDICT_LABEL_MAX == BRANCH_LABEL_MAX, "a prediction's label is a branch's");
+
 /* ---- the record of boot files ---- */
 
 static int verify_written(struct known_files *files, const char *pattern, struct error *error)
@@ -154,23 +156,12 @@ static void drop_stale(struct approval *draft, const struct foresee_result *resu
     }
 }
 
-static bool has_values(const struct approval *approval, const struct pcr_values *values)
-{
-    for (size_t i = 0; i < approval->branch_count; i++)
-        if (approval->branches[i].kind == BRANCH_BOOT &&
-            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
-            return true;
-    return false;
-}
-
-_Static_assert(PREDICT_LABEL_MAX == BRANCH_LABEL_MAX, "a prediction's label is a branch's");
-
 static int add_predicted(struct approval *draft, const struct predicted_boot *boot, const char *running_boot,
                          size_t *added, struct error *error)
 {
     struct branch branch = { .kind = BRANCH_BOOT, .source = BRANCH_PREDICTED, .values = boot->values };
 
-    if (has_values(draft, &boot->values))
+    if (approval_find_state(draft, &boot->values) >= 0)
         return 0;
     branch.values.mask = draft->pcrs;
     snprintf(branch.label, sizeof(branch.label), "%s", boot->label);

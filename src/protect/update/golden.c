@@ -240,18 +240,10 @@ static int remove_other_logs(const struct state *state, const struct golden_list
 
 /* ---- keeping the running boot ---- */
 
-static bool is_approved(const struct approval *approval, const struct pcr_values *values)
-{
-    int nearest;
-
-    return values->bank == approval->bank && (values->mask & approval->pcrs) == approval->pcrs &&
-           approval_mismatch(approval, values, &nearest) == 0 && nearest >= 0;
-}
-
 bool golden_is_good(const struct approval *approval, const struct boot_record *record)
 {
-    bool good =
-        record->cap_done && !record->tpm_error[0] && record->volume_count > 0 && is_approved(approval, &record->values);
+    bool good = record->cap_done && !record->tpm_error[0] && record->volume_count > 0 &&
+                approval_find_state(approval, &record->values) >= 0;
 
     for (size_t i = 0; good && i < record->volume_count; i++)
         good = record->volumes[i].opened && record->volumes[i].status == ERROR_NONE &&
@@ -267,7 +259,7 @@ static void put_first(struct golden_list *list, const struct golden_boot *fresh,
     for (size_t i = 0; i < list->count && all.count < GOLDEN_MAX; i++) {
         const struct pcr_values *values = &list->items[i].values;
 
-        if (is_approved(approval, values) && pcr_values_differ(values, &fresh->values, approval->pcrs))
+        if (approval_find_state(approval, values) >= 0 && pcr_values_differ(values, &fresh->values, approval->pcrs))
             all.items[all.count++] = list->items[i];
     }
     *list = all;

@@ -31,15 +31,6 @@ void update_trust_from(const struct verification *verification, uint32_t before,
     }
 }
 
-static bool is_approved(const struct approval *approval, const struct pcr_values *values)
-{
-    for (size_t i = 0; i < approval->branch_count; i++)
-        if (approval->branches[i].kind == BRANCH_BOOT &&
-            !pcr_values_differ(&approval->branches[i].values, values, approval->pcrs))
-            return true;
-    return false;
-}
-
 /* The first PCR of the policy without a value, or with one that this machine does not keep to; PCR_COUNT: none. */
 static unsigned find_unknown(const struct predicted_boot *boot, const struct update_rules *rules, const char **ret_why)
 {
@@ -73,7 +64,7 @@ static bool is_of_approved(const struct approval *approval, const struct pcr_val
 /* The first PCR of the firmware's that would be taken over from a boot which nobody has approved; PCR_COUNT: none. */
 static unsigned find_firmware(const struct predicted_boot *boot, const struct update_rules *rules)
 {
-    if (!rules->running || is_approved(rules->approval, rules->running))
+    if (!rules->running || approval_find_state(rules->approval, rules->running) >= 0)
         return PCR_COUNT;
     for (unsigned i = 0; i < PCR_COUNT; i++)
         if (rules->approval->pcrs & FIRMWARE_PCRS & (1u << i) && !is_of_approved(rules->approval, &boot->values, i))
@@ -102,8 +93,7 @@ static int decide(const struct predicted_boot *boot, const struct update_rules *
     int r;
 
     *ret = (struct update_choice){ .boot = boot };
-    if ((boot->values.mask & rules->approval->pcrs) == rules->approval->pcrs &&
-        is_approved(rules->approval, &boot->values)) {
+    if (approval_find_state(rules->approval, &boot->values) >= 0) {
         ret->verdict = UPDATE_APPROVED;
         return 0;
     }
