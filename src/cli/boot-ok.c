@@ -25,6 +25,7 @@ struct outcome {
     size_t dropped; /* boot states */
     bool resealed;
     bool rotation_ended;
+    enum after_boot_suspension suspension;
 };
 
 /* For machines without a journal, and for people. */
@@ -111,6 +112,13 @@ static int end_rotation(const struct call *call, const struct boot_ok *boot_ok, 
 }
 
 /* ---- the approval ---- */
+
+static const char *const suspension_words[] = {
+    [AFTER_BOOT_NO_SUSPENSION] = "none",
+    [AFTER_BOOT_STAYS] = "stays",
+    [AFTER_BOOT_RESUMED] = "ended",
+    [AFTER_BOOT_RESEALED] = "resealed",
+};
 
 static const char *const golden_words[] = {
     [GOLDEN_KEPT] = "kept",         [GOLDEN_KEPT_VALUES] = "values",        [GOLDEN_UNCHANGED] = "unchanged",
@@ -210,6 +218,28 @@ static int reseal(const struct call *call, struct boot_ok *boot_ok, const struct
     return r ?: write_events(&boot_ok->events, first, outcome, error);
 }
 
+/* Only where there is one is the TPM asked. */
+static int end_suspension(const struct call *call, struct boot_ok *boot_ok, const struct boot_changes *changes,
+                          struct outcome *outcome, struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    struct suspension suspension;
+    size_t first = boot_ok->events.count;
+    char why[EXPLAINED_WHY_TEXT];
+    int r;
+
+    if (!boot_ok->is_enrolled || !suspension_find(&boot_ok->approval, &suspension))
+        return 0;
+    r = call_open_tpm(call, &tpm, error);
+    r = r ?: after_boot_suspension(boot_ok, tpm, changes, &outcome->suspension, why, error);
+    if (!r && why[0])
+        log_warning("this suspended boot is not approved by itself: %s", why);
+    if (r || outcome->suspension == AFTER_BOOT_STAYS)
+        return r;
+    r = boot_events_resumed(outcome->suspension == AFTER_BOOT_RESEALED, &boot_ok->events, error);
+    return r ?: write_events(&boot_ok->events, first, outcome, error);
+}
+
 /* What differs is told before the record is written, so that it is in the journal once. */
 static int record_and_reseal(const struct call *call, struct boot_ok *boot_ok, struct outcome *outcome,
                              struct error *error)
@@ -224,7 +254,9 @@ static int record_and_reseal(const struct call *call, struct boot_ok *boot_ok, s
     if (changed)
         r = after_boot_tell(boot_ok, &changes, error);
     r = r ?: record(boot_ok, outcome, error);
-    return r || !changed ? r : reseal(call, boot_ok, &changes, outcome, error);
+    if (!r && changed && !boot_record_is_suspended(&boot_ok->record))
+        r = reseal(call, boot_ok, &changes, outcome, error);
+    return r ?: end_suspension(call, boot_ok, changed ? &changes : NULL, outcome, error);
 }
 
 /* ---- result ---- */
@@ -274,6 +306,7 @@ static int print_document(const struct boot_ok *boot_ok, const struct outcome *o
     r = r ?: json_add(document, "good_boot", json_object_new_string(golden_words[outcome->golden]), error);
     r = r ?: json_add(document, "dropped", json_object_new_int64((int64_t)outcome->dropped), error);
     r = r ?: json_add(document, "resealed", json_object_new_boolean(outcome->resealed), error);
+    r = r ?: json_add(document, "suspension", json_object_new_string(suspension_words[outcome->suspension]), error);
     if (!r)
         r = json_add(document, "rotation_ended", json_object_new_boolean(outcome->rotation_ended), error);
     return r ? r : print_json(document, error);

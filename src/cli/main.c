@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
-    &verb_enroll, &verb_unlock,     &verb_status,       &verb_doctor, &verb_explain,   &verb_predict,
-    &verb_reseal, &verb_change_pin, &verb_recovery_key, &verb_remove, &verb_provision, &verb_boot_ok,
+    &verb_enroll,  &verb_unlock, &verb_status,     &verb_doctor,       &verb_explain, &verb_predict,   &verb_reseal,
+    &verb_suspend, &verb_resume, &verb_change_pin, &verb_recovery_key, &verb_remove,  &verb_provision, &verb_boot_ok,
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))

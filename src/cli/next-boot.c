@@ -17,8 +17,9 @@ static void approve(const struct call *call, const struct foresee_request *reque
     whole.reseal.state_folder = call_state_folder(call);
     whole.reseal.report_path = call_report(call);
     whole.log_path = call_running_log(call);
+    whole.ends = FORESEE_ENDS_UPDATE; /* the initramfs's own hook has made one */
     r = foresee(&whole, &result, &ret->why);
-    ret->opens = !r && result->next_opens;
+    ret->opens = !r && (result->next_opens || result->by_suspension);
     if (!r)
         ret->why = result->why;
 }

@@ -23,7 +23,7 @@ static int follow_policy(const struct call *call, int failed, struct error *erro
 
     if (machine_policy_read(call, &document, &unread))
         log_warning("%s", unread.text);
-    if (document.fail_updates)
+    if (document.on_failure == UPDATE_FAILS)
         return failed;
     log_warning("hook %s: the next boot will ask for the recovery key or passphrase: %s", call_option(call, "hook"),
                 error->text);

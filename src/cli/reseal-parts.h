@@ -1,5 +1,5 @@
-/* The parts of `bootseal reseal`: reseal.c has the verb and the ways that look back, reseal-predict.c the one that looks
- * ahead, reseal-hook.c what is different when an update hook calls. */
+/* The parts of `bootseal reseal`: reseal.c has the verb and the ways that look back, reseal-predict.c the one that
+ * looks ahead, reseal-hook.c what is different when an update hook calls. */
 #pragma once
 
 #include "cli/verb.h"
@@ -9,7 +9,11 @@
 /* One way of resealing. `hook` is NULL when a person calls. */
 typedef int (*reseal_action)(const struct call *call, const struct update_hook *hook, struct error *error);
 
-/* Approves the boots that the machine may choose next, and says so. An error also when the next boot is not covered. */
+/*
+ * Approves the boots that the machine may choose next, and says so. An error also when the next boot is not covered;
+ * with
+ * --or-suspend, or a hook whose policy says so, it is then let through by a suspension.
+ */
 int reseal_predict(const struct call *call, const struct update_hook *hook, struct error *error);
 
 /* Acts. With --hook a machine on which nothing is enrolled is left alone, and a failure follows the policy's

@@ -3,6 +3,8 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/machine-policy.h"
+#include "cli/suspend-words.h"
 #include "protect/update/foresee.h"
 
 #include <stdio.h>
@@ -31,7 +33,8 @@ static int add_prediction(struct json_object *document, const struct foresee_res
     for (size_t i = 0; !r && i < result->plan.count; i++)
         r = add_boot(list, &result->plan.choices[i], error);
     r = r ?: json_add(object, "added", json_object_new_int64((int64_t)result->added), error);
-    return r ?: json_add(object, "next_boot_opens", json_object_new_boolean(result->next_opens), error);
+    r = r ?: json_add(object, "next_boot_opens", json_object_new_boolean(result->next_opens), error);
+    return r ?: json_add(object, "by_suspension", json_object_new_boolean(result->by_suspension), error);
 }
 
 static int print_document(const struct foresee_result *result, struct error *error)
@@ -71,12 +74,57 @@ static int print_result(const struct call *call, const struct foresee_result *re
 
 /* ---- what it does ---- */
 
-int reseal_predict(const struct call *call, const struct update_hook *hook, struct error *error)
+/* One reboot, and what it measures is approved afterwards. */
+static int suspend_instead(const struct call *call, struct tpm *tpm, struct error *error)
 {
-    cleanup(tpm_close) struct tpm *tpm = NULL;
+    const struct suspend_request request = {
+        .tpm = tpm,
+        .state_folder = call_state_folder(call),
+        .report_path = call_report(call),
+        .reboots = 1,
+        .purpose = SUSPEND_UPDATE,
+        .then_reseal = true,
+        .keep = true,
+    };
+    struct suspend_result result;
+    int r = suspend(&request, &result, error);
+
+    if (!r && !call_flag(call, "json") && !call_flag(call, "quiet"))
+        suspend_print_line(&result);
+    return r;
+}
+
+static bool may_suspend(const struct call *call, const struct update_hook *hook)
+{
+    struct policy_document document;
+    struct error ignored;
+
+    if (call_flag(call, "or-suspend"))
+        return true;
+    return hook && !machine_policy_read(call, &document, &ignored) && document.on_failure == UPDATE_SUSPENDS;
+}
+
+/* What the prediction could not do. When the suspension fails as well, both are told. */
+static int fall_back(const struct call *call, const struct update_hook *hook, struct tpm *tpm, struct error *error)
+{
+    const struct error reason = *error;
+
+    if (!tpm || !may_suspend(call, hook))
+        return (int)error->kind;
+    log_warning("the next boot cannot be approved ahead: %s", reason.text);
+    if (!suspend_instead(call, tpm, error))
+        return 0;
+    log_warning("and it cannot be let through by a suspension: %s", error->text);
+    *error = reason;
+    return (int)error->kind;
+}
+
+static int predict(const struct call *call, const struct update_hook *hook, struct tpm *tpm, struct error *error)
+{
     cleanup(foresee_end) struct foresee_result *result = NULL;
-    struct foresee_request request = {
+    const struct foresee_request request = {
         .reseal = {
+            .tpm = tpm,
             .state_folder = call_state_folder(call),
             .report_path = call_report(call),
             .current_values = call_flag(call, "current-values"),
@@ -87,14 +135,26 @@ int reseal_predict(const struct call *call, const struct update_hook *hook, stru
         .trusted = call_option(call, "trust"),
         .slot = call_option(call, "slot"),
         .allow_rescue = call_flag(call, "allow-rescue"),
+        .ends = hook ? FORESEE_ENDS_UPDATE : FORESEE_ENDS_ANY,
     };
-    int r = call_open_tpm(call, &tpm, error);
+    int r = foresee(&request, &result, error);
 
-    request.reseal.tpm = tpm;
-    r = r ?: foresee(&request, &result, error);
     r = r ?: print_result(call, result, error);
     if (r || result->next_opens)
         return r;
+    if (result->by_suspension) {
+        log_info("the next boot is not approved (%s), but a suspension lets it through", result->why.text);
+        return 0;
+    }
     *error = result->why;
     return (int)error->kind;
+}
+
+int reseal_predict(const struct call *call, const struct update_hook *hook, struct error *error)
+{
+    cleanup(tpm_close) struct tpm *tpm = NULL;
+    int r = call_open_tpm(call, &tpm, error);
+
+    r = r ?: predict(call, hook, tpm, error);
+    return r ? fall_back(call, hook, tpm, error) : 0;
 }

@@ -17,6 +17,7 @@ static const struct option_row options[] = {
     { "built", "FILE", "with --predict: a boot file that this system has just written" },
     { "trust", "FILE", "with --predict: a boot file that you vouch for" },
     { "slot", "DIR", "with --predict: where a verified update is mounted" },
+    { "or-suspend", NULL, "with --predict: where the next boot cannot be approved, suspend for one reboot" },
     { "allow-rescue", NULL, "with --predict: approve boots that give a shell too" },
     { "policy", "NAME|FILE", "instead of " MACHINE_POLICY ", for what a hook's failure means" },
     { "hook", "NAME", "called by this update hook: a failure follows the policy's on_failure" },
@@ -78,6 +79,8 @@ void reseal_print_line(const struct reseal_result *result)
     printf(") on %zu %s", result->volumes, result->volumes == 1 ? "volume" : "volumes");
     if (result->dropped)
         printf("; dropped: %zu", result->dropped);
+    if (result->resumed)
+        printf("; the suspension is ended");
     putchar('\n');
 }
 
@@ -104,6 +107,7 @@ int reseal_to_json(const struct reseal_result *result, struct json_object *objec
         r = add_state(list, &result->states[i], error);
     r = r ?: json_add(object, "boot_states", json_object_new_int64((int64_t)result->boot_branches), error);
     r = r ?: json_add(object, "dropped", json_object_new_int64((int64_t)result->dropped), error);
+    r = r ?: json_add(object, "resumed", json_object_new_boolean(result->resumed), error);
     r = r ?: json_add(object, "volumes", json_object_new_int64((int64_t)result->volumes), error);
     return r ?: json_add_text_or_null(object, "label", result->label, error);
 }
@@ -130,11 +134,8 @@ static int check_options(const struct call *call, struct error *error)
 {
     static const struct {
         const char *option, *way;
-    } of_one[] = { { "keep", "current" },
-                   { "built", "predict" },
-                   { "trust", "predict" },
-                   { "slot", "predict" },
-                   { "allow-rescue", "predict" } };
+    } of_one[] = { { "keep", "current" }, { "built", "predict" },      { "trust", "predict" },
+                   { "slot", "predict" }, { "or-suspend", "predict" }, { "allow-rescue", "predict" } };
     const char *way = NULL;
 
     for (size_t i = 0; i < array_size(ways); i++) {

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/protector-words.h"
+#include "cli/suspend-words.h"
 
 #include <time.h>
 
@@ -137,6 +138,7 @@ static int add_this_boot(struct json_object *object, const struct report_opening
     else if (!r)
         r = add_null(words, "operator", error);
     r = r ?: add_text_or_null(words, "reason", boot->reason, error);
+    r = r ?: add_bool(words, "suspended", boot->suspended, error);
     return r ?: add_number(words, "wrong_pins", boot->wrong_pins, error);
 }
 
@@ -275,6 +277,8 @@ int status_to_json(const struct status *status, struct json_object **ret, struct
         r = add_approval(document, status, error);
     if (!r)
         r = add_rotation(document, status->state.rotation, error);
+    if (!r)
+        r = suspension_add_json(document, status->has_suspension ? &status->suspension : NULL, &status->now, error);
     if (r)
         return r;
     volumes = json_object_new_array();

@@ -3,6 +3,7 @@
 #include "cli/paint.h"
 #include "cli/protector-words.h"
 #include "cli/status-json.h"
+#include "cli/suspend-words.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -28,15 +29,20 @@ static void print_keyslots(uint32_t mask)
         }
 }
 
-static void print_state(const struct status_volume *volume)
+static void print_state(const struct status *status, const struct status_volume *volume)
 {
     static const enum paint colours[] = {
         [STATUS_PROTECTED] = PAINT_GOOD, [STATUS_RECOVERY_USED] = PAINT_WARNING, [STATUS_OTHER_KEYSLOTS] = PAINT_BAD,
-        [STATUS_LOCKED_OUT] = PAINT_BAD, [STATUS_NOT_PROTECTED] = PAINT_BAD,
+        [STATUS_LOCKED_OUT] = PAINT_BAD, [STATUS_SUSPENDED] = PAINT_WARNING,     [STATUS_NOT_PROTECTED] = PAINT_BAD,
     };
+    char left[SUSPENSION_TEXT];
 
     printf("  state          ");
     print_painted(colours[volume->state], status_state_name(volume->state));
+    if (volume->state == STATUS_SUSPENDED) {
+        suspension_left_words(&status->suspension, &status->now, left);
+        printf(", %s", left);
+    }
     putchar('\n');
 }
 
@@ -85,7 +91,8 @@ static void print_this_boot(const struct status_volume *volume)
     if (volume->boot.operator_number)
         snprintf(whose, sizeof(whose), " of operator %u", volume->boot.operator_number);
     if (volume->boot.opened)
-        printf("  this boot      opened by %s%s\n", volume->boot.by, whose);
+        printf("  this boot      opened by %s%s%s\n", volume->boot.by, whose,
+               volume->boot.suspended ? ", since bootseal is suspended: its state is not approved" : "");
     else
         printf("  this boot      not opened by bootseal: %s\n", volume->boot.reason);
     if (volume->boot.wrong_pins)
@@ -122,10 +129,10 @@ static void print_next_unlock(const struct status_volume *volume)
     putchar('\n');
 }
 
-static void print_volume(const struct status_volume *volume)
+static void print_volume(const struct status *status, const struct status_volume *volume)
 {
     printf("%s (%s)\n", volume->name[0] ? volume->name : volume->device, volume->device);
-    print_state(volume);
+    print_state(status, volume);
     print_protectors(volume);
     print_recovery_keys(volume);
     if (volume->other_keyslots) {
@@ -152,6 +159,13 @@ static void print_approval(const struct status *status)
             printf("  boot state     %s (%s)%s\n", approval->branches[i].label,
                    approval->branches[i].source == BRANCH_MEASURED ? "measured" : "predicted",
                    (int)i == status->boot.branch ? ", this boot's" : "");
+    if (status->has_suspension) {
+        char left[SUSPENSION_TEXT];
+
+        suspension_left_words(&status->suspension, &status->now, left);
+        printf("  suspension     %s (%s)%s\n", left, suspend_purpose_name(status->suspension.purpose),
+               status->suspension.then_reseal ? ", and what boots by it is approved" : "");
+    }
     if (status->boot.error.kind != ERROR_NONE)
         printf("  this boot      not known: %s\n", status->boot.error.text);
     else if (status->boot.branch < 0)
@@ -210,7 +224,7 @@ static void print_text(const struct status *status)
     if (status->volume_count == 0)
         printf("no volume is enrolled\n");
     for (size_t i = 0; i < status->volume_count; i++)
-        print_volume(&status->volumes[i]);
+        print_volume(status, &status->volumes[i]);
     print_approval(status);
     print_rotation(status->state.rotation);
     print_tpm(&status->tpm);

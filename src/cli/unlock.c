@@ -173,7 +173,9 @@ static const char *opened_by(const struct unlock *unlock)
 {
     if (unlock->recovery.id[0])
         return "recovery";
-    return unlock->by_authority ? "authority" : "boot-state";
+    if (unlock->by_authority)
+        return "authority";
+    return unlock->target.unseal.suspended ? "suspension" : "boot-state";
 }
 
 static void print_text(const struct call *call, const struct unlock *unlock)
@@ -181,8 +183,10 @@ static void print_text(const struct call *call, const struct unlock *unlock)
     printf("%s %s by the ", unlock->pin.uuid, call_flag(call, "test") ? "would open" : "is open");
     if (unlock->recovery.id[0])
         printf("recovery key %s\n", unlock->recovery.id);
+    else if (unlock->by_authority)
+        puts("authority");
     else
-        puts(unlock->by_authority ? "authority" : "boot state");
+        puts(unlock->target.unseal.suspended ? "suspension" : "boot state");
 }
 
 static int add_text_or_null(struct json_object *object, const char *key, const char *text, struct error *error)

@@ -47,13 +47,14 @@ struct call {
 };
 
 extern const struct verb verb_boot_ok, verb_change_pin, verb_doctor, verb_enroll, verb_explain, verb_predict,
-    verb_provision, verb_recovery_key, verb_remove, verb_reseal, verb_status, verb_unlock;
+    verb_provision, verb_recovery_key, verb_remove, verb_reseal, verb_resume, verb_status, verb_suspend, verb_unlock;
 extern const struct option_row common_options[];
 
 /* Fills the call from argv (argv[0] is the verb). ERROR_USAGE for what does not fit. */
 int call_parse(struct call *ret, const struct verb *verb, int argc, char **argv, struct error *error);
 
-/* The option's value, the last one of several; NULL when it was not given. A name that is not in the rows is a programming error (assert). */
+/* The option's value, the last one of several; NULL when it was not given. A name that is not in the rows is a
+ * programming error (assert). */
 const char *call_option(const struct call *call, const char *name);
 
 /* The i-th value of an option that may be given several times, or NULL. */

@@ -73,6 +73,22 @@ static int write_boot(const struct approval *approval, const struct branch *bran
     return r;
 }
 
+/* What no digest has. */
+static int write_purpose(const struct branch *branch, struct json_object *object, struct error *error)
+{
+    int r = 0;
+
+    if (branch->purpose >= array_size(suspend_purpose_words))
+        return error_set(error, ERROR_FAILED, "a suspension of an unknown purpose cannot be written");
+    if (branch->purpose != SUSPEND_BY_HAND)
+        r = json_add(object, "purpose", json_object_new_string(suspend_purpose_words[branch->purpose]), error);
+    if (!r && branch->then_reseal)
+        r = json_add(object, "then_reseal", json_object_new_boolean(true), error);
+    if (!r && branch->without_pin)
+        r = json_add(object, "without_pin", json_object_new_boolean(true), error);
+    return r;
+}
+
 static int write_suspend(const struct approval *approval, const struct branch *branch, struct value_table *table,
                          struct json_object *object, struct error *error)
 {
@@ -82,6 +98,7 @@ static int write_suspend(const struct approval *approval, const struct branch *b
     if (!r && branch->has_clock && branch->clock_ms > CLOCK_MS_MAX)
         return error_set(error, ERROR_FAILED, "a suspension's clock of %llu ms cannot be written",
                          (unsigned long long)branch->clock_ms);
+    r = r ? r : write_purpose(branch, object, error);
     r = r ? r : json_add(object, "after", json_object_new_int64(branch->after), error);
     r = r ? r : json_add(object, "until", json_object_new_int64(branch->until), error);
     if (!r && branch->has_clock)

@@ -138,12 +138,27 @@ static int read_clock(const struct json_view *view, struct branch *ret, struct e
     return r;
 }
 
+/* "purpose", "then_reseal" and "without_pin" may be left out. */
+static int read_purpose(const struct json_view *view, struct branch *ret, struct error *error)
+{
+    unsigned purpose = SUSPEND_BY_HAND;
+    int r = 0;
+
+    if (json_has(view, "purpose"))
+        r = read_word(view, "purpose", suspend_purpose_words, array_size(suspend_purpose_words), &purpose, error);
+    ret->purpose = r ? SUSPEND_BY_HAND : (enum suspend_purpose)purpose;
+    if (!r && json_has(view, "then_reseal"))
+        r = json_get_bool(view, "then_reseal", &ret->then_reseal, error);
+    return !r && json_has(view, "without_pin") ? json_get_bool(view, "without_pin", &ret->without_pin, error) : r;
+}
+
 static int read_suspend(const struct reader *reader, const struct json_view *view, struct branch *ret,
                         struct error *error)
 {
     int64_t place;
     int r = read_u32(view, "after", &ret->after, error);
 
+    r = r ? r : read_purpose(view, ret, error);
     r = r ? r : read_u32(view, "until", &ret->until, error);
     r = r ? r : read_clock(view, ret, error);
     r = r ? r : json_get_integer(view, "value", 0, (int64_t)reader->table.count - 1, &place, error);

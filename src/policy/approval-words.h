@@ -20,6 +20,11 @@ static const char *const branch_source_words[] = {
     [BRANCH_MEASURED] = "measured",
     [BRANCH_PREDICTED] = "predicted",
 };
+static const char *const suspend_purpose_words[] = {
+    [SUSPEND_BY_HAND] = "by hand",
+    [SUSPEND_UPDATE] = "update",
+    [SUSPEND_FIRMWARE] = "firmware",
+};
 
 /* True for BRANCH_BOOT_DIGITS lower-case hexadecimal digits. */
 static inline bool approval_boot_is_good(const char *text)

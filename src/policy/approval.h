@@ -15,7 +15,8 @@
  *   { "bank": "sha256", "pcrs": [4, 7, 12], "cap": 12, "values": ["hex", …],
  *     "branches": [ { "kind": "boot", "label": "…", "source": "measured", "values": [0, 1, 2],
  *                     "entry": "…", "approved_in": "1a2b3c4d", "kept": true },
- *                   { "kind": "suspend", "after": 40, "until": 41, "clock_ms": null, "value": 2 },
+ *                   { "kind": "suspend", "after": 40, "until": 41, "clock_ms": null, "value": 2,
+ *                     "purpose": "firmware", "then_reseal": true, "without_pin": true },
  *                   { "kind": "authority", "public": "base64 of TPMT_PUBLIC" } ],
  *     "objects": ["Name in hex", …], "next": null or { "branches": […], "objects": […] } }
  */
@@ -35,17 +36,24 @@
 enum branch_kind { BRANCH_BOOT, BRANCH_SUSPEND, BRANCH_AUTHORITY };
 enum branch_source { BRANCH_MEASURED, BRANCH_PREDICTED };
 
+/* Why a suspension was made: by a person; since an update could not be foreseen, or is half done; for a firmware
+ * update. */
+enum suspend_purpose { SUSPEND_BY_HAND, SUSPEND_UPDATE, SUSPEND_FIRMWARE };
+
 struct branch {
     enum branch_kind kind;
-    char label[BRANCH_LABEL_MAX + 1];  /* boot: for people, "linux 6.1.0-50" */
-    enum branch_source source;         /* boot */
-    char entry[BRANCH_ENTRY_MAX + 1];  /* boot: which boot entry it is a state of, "6.1.0-50-amd64"; "" when unknown */
+    char label[BRANCH_LABEL_MAX + 1]; /* boot: for people, "linux 6.1.0-50" */
+    enum branch_source source;        /* boot */
+    char entry[BRANCH_ENTRY_MAX + 1]; /* boot: which boot entry it is a state of, "6.1.0-50-amd64"; "" when unknown */
     char approved_in[BRANCH_BOOT_DIGITS + 1]; /* boot: the first digits of the boot_id of the boot that approved it */
-    bool kept;                         /* boot: a person wants it kept beside others, "reseal --keep" */
-    struct pcr_values values;          /* boot: the selection; suspend: the cap PCR alone */
-    uint32_t after, until;             /* suspend: bounds of resetCount */
-    bool has_clock;                    /* suspend */
-    uint64_t clock_ms;                 /* suspend */
+    bool kept;                                /* boot: a person wants it kept beside others, "reseal --keep" */
+    struct pcr_values values;                 /* boot: the selection; suspend: the cap PCR alone */
+    uint32_t after, until;                    /* suspend: bounds of resetCount */
+    bool has_clock;                           /* suspend */
+    uint64_t clock_ms;                        /* suspend */
+    enum suspend_purpose purpose;             /* suspend */
+    bool then_reseal;                         /* suspend: boot-ok approves what a suspended boot has measured */
+    bool without_pin;                  /* suspend: a protector without a PIN is under it, its secret is to be renewed */
     struct authority_public authority; /* authority */
 };
 
@@ -80,7 +88,8 @@ void approval_remove_object(struct approval *approval, size_t i);
 /* The first index, or -1. */
 int approval_find_branch(const struct approval *approval, enum branch_kind kind);
 
-/* The first boot branch with these values of the selection, or -1; also when they are of another bank, or lack a PCR. */
+/* The first boot branch with these values of the selection, or -1; also when they are of another bank, or lack a PCR.
+ */
 int approval_find_state(const struct approval *approval, const struct pcr_values *values);
 
 int approval_find_object(const struct approval *approval, const struct object_name *object);

@@ -187,6 +187,28 @@ static int read_pcrs(const struct json_view *view, uint32_t *ret, struct error *
     return r;
 }
 
+static int read_on_failure(const struct json_view *view, enum update_failure *ret, struct error *error)
+{
+    static const char *const words[] = {
+        [UPDATE_WARNS] = "warn",
+        [UPDATE_FAILS] = "fail",
+        [UPDATE_SUSPENDS] = "suspend",
+    };
+    const char *text;
+    int r;
+
+    if (!json_has(view, "on_failure"))
+        return 0;
+    r = json_get_string(view, "on_failure", TEXT_MAX, &text, error);
+    for (size_t i = 0; !r && i < array_size(words); i++)
+        if (strcmp(words[i], text) == 0) {
+            *ret = (enum update_failure)i;
+            return 0;
+        }
+    return r ? r
+             : json_fault(view, "on_failure", error, "\"%s\" is neither \"warn\" nor \"fail\" nor \"suspend\"", text);
+}
+
 static int read_document(const struct json_view *view, struct policy_document *ret, struct error *error)
 {
     static const char *const allowed[] = { "version",    "bank",           "pcrs", "cap", "tries",   "root",
@@ -205,7 +227,7 @@ static int read_document(const struct json_view *view, struct policy_document *r
     r = r ? r : read_pcrs(view, &ret->pcrs, error);
     r = r ? r : policy_document_check(ret, view->source, error);
     r = r ? r : read_choice(view, "root", "any", "pinned", &ret->any_root, error);
-    r = r ? r : read_choice(view, "on_failure", "fail", "warn", &ret->fail_updates, error);
+    r = r ? r : read_on_failure(view, &ret->on_failure, error);
     r = r ? r : read_choice(view, "after_recovery", "reseal", "advise", &ret->reseal_after_recovery, error);
     r = r ? r : read_pin(view, &ret->pin, error);
     r = r ? r : read_kdf(view, &ret->kdf, error);

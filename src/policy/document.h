@@ -36,14 +36,17 @@ struct lockout_rules {
     uint32_t lockout_recovery_s; /* default 86400 */
 };
 
+/* "on_failure": "warn" (default): the hook says so, and the update goes on; "fail": the update fails; "suspend": the
+ * next boot is let through by a suspension, or where that cannot be, as "warn". */
+enum update_failure { UPDATE_WARNS, UPDATE_FAILS, UPDATE_SUSPENDS };
+
 struct policy_document {
     enum hash_algorithm bank; /* sha256 (default), sha384 or sha512 */
     uint32_t pcrs;            /* mask; never empty, never PCR 10, 16 or 23, always with the cap PCR */
     unsigned cap;             /* default 12; one of 8 to 15, not 10 */
     unsigned tries;           /* at the prompt of one boot; default 3, 1 to 10 */
     bool any_root;            /* "root": "pinned" (default), or "any": a root that is not on pinned volumes may run */
-    bool fail_updates;   /* "on_failure": "fail": an update fails when the next boot cannot be approved; or "warn"
-                            (default): the hook says so, and the update goes on */
+    enum update_failure on_failure; /* what a hook does when the next boot cannot be approved */
     bool reseal_after_recovery; /* "after_recovery": "reseal": boot-ok approves a boot that a recovery key opened when
                                    recorded updates explain it; or "advise" (default): it says what to do */
     struct pin_rules pin;

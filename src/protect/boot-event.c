@@ -178,6 +178,20 @@ static int add_pcrs(struct boot_event *event, const struct boot_record *record, 
     return add(event, error, "BOOTSEAL_PCRS=%s", list);
 }
 
+static int add_suspended(const struct boot_record *record, const struct boot_volume *volume,
+                         const struct approval *approval, struct boot_events *ret, struct error *error)
+{
+    struct boot_event *event;
+    struct outcome outcome;
+    int r;
+
+    say(&outcome, BOOT_EVENT_SUSPENDED, LOG_WARNING,
+        "%s was opened because bootseal is suspended: this boot is not an approved one", volume->name);
+    r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
+    r = r ? r : add_volume(event, volume, error);
+    return r ? r : add_pcrs(event, record, approval, error);
+}
+
 static int add_events_of(const struct boot_record *record, const struct boot_volume *volume,
                          const struct approval *approval, struct boot_events *ret, struct error *error)
 {
@@ -194,6 +208,10 @@ static int add_events_of(const struct boot_record *record, const struct boot_vol
             r = add_pcrs(event, record, approval, error);
     }
     if (r || !volume->opened)
+        return r;
+    if (volume->suspended)
+        r = add_suspended(record, volume, approval, ret, error);
+    if (r)
         return r;
     describe_opened(volume, &outcome);
     r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
@@ -307,4 +325,14 @@ int boot_events_committed(size_t dropped, struct boot_events *ret, struct error 
         dropped, dropped == 1 ? "" : "s");
     r = begin(ret, outcome.id, outcome.priority, outcome.message, &event, error);
     return r ? r : add(event, error, "BOOTSEAL_DROPPED=%zu", dropped);
+}
+
+int boot_events_resumed(bool resealed, struct boot_events *ret, struct error *error)
+{
+    struct boot_event *event;
+
+    return begin(ret, BOOT_EVENT_RESUMED, LOG_NOTICE,
+                 resealed ? "the suspension is ended, and the boot that it let through is approved now"
+                          : "the suspension is ended: only approved boots open the volumes",
+                 &event, error);
 }

@@ -18,10 +18,13 @@
 #define BOOT_EVENT_NOT_CAPPED "47d136c607f64e82ae0706af53b75920"    /* the boot's right to unseal was not ended */
 #define BOOT_EVENT_NO_REPORT "627be3ef689a4e55bead618f378bade7"     /* the initramfs has recorded nothing */
 #define BOOT_EVENT_COUNTER_RESET "0c353b2176a5499889f8dabe42aec203" /* the counter of wrong PINs was set to 0 */
+#define BOOT_EVENT_SUSPENDED                                                                                           \
+    "c6affdf2f39740ee84f10d1caa46923b" /* a suspension opened it: the boot state is not approved */
+#define BOOT_EVENT_RESUMED "a14cbbf045424e479eedb0c7d9893bbf" /* the suspension is ended */
 
-#define BOOT_EVENT_CHANGED "0d99c41ca9214485bd7365c8c5a6152c"       /* what changed in a boot that is not approved */
-#define BOOT_EVENT_RESEALED "f2bd163ff5614e57b3d01abbd07764d4"      /* recorded updates explain it: it is approved now */
-#define BOOT_EVENT_COMMITTED "762866db5e334d279fb851050984f1f2"     /* boot states that are not used any more dropped */
+#define BOOT_EVENT_CHANGED "0d99c41ca9214485bd7365c8c5a6152c"   /* what changed in a boot that is not approved */
+#define BOOT_EVENT_RESEALED "f2bd163ff5614e57b3d01abbd07764d4"  /* recorded updates explain it: it is approved now */
+#define BOOT_EVENT_COMMITTED "762866db5e334d279fb851050984f1f2" /* boot states that are not used any more dropped */
 
 #define BOOT_EVENT_FIELDS_MAX 16
 #define BOOT_EVENTS_MAX (3 * PINS_MAX_VOLUMES)
@@ -64,3 +67,6 @@ int boot_events_resealed(uint32_t pcrs, struct boot_events *ret, struct error *e
 
 /* Adds that so many boot states are not approved any more. */
 int boot_events_committed(size_t dropped, struct boot_events *ret, struct error *error);
+
+/* The suspension is over: `resealed` tells that the boot state that it had let through is approved now. */
+int boot_events_resumed(bool resealed, struct boot_events *ret, struct error *error);

@@ -66,6 +66,21 @@ void boot_ok_end(struct boot_ok *boot_ok)
     approval_free(&boot_ok->approval);
 }
 
+int boot_ok_reload(struct boot_ok *boot_ok, struct error *error)
+{
+    cleanup(state_close) struct state state = { .lock = -1 };
+    cleanup(approval_free) struct approval fresh = { 0 };
+    int r = state_open(boot_ok->state_folder, STATE_READ, &state, error);
+
+    r = r ?: approval_copy(&state.approval, &fresh, error);
+    if (r)
+        return r;
+    approval_free(&boot_ok->approval);
+    boot_ok->approval = fresh;
+    fresh = (struct approval){ 0 };
+    return 0;
+}
+
 int boot_ok_mark_recorded(const struct boot_ok *boot_ok, struct error *error)
 {
     cleanup(free_ptr) char *path = NULL;

@@ -10,10 +10,10 @@
 
 struct boot_ok {
     const char *state_folder, *report_path;
-    bool has_record;  /* else the initramfs left none */
-    bool is_recorded; /* by an earlier run in this boot */
-    bool is_enrolled; /* there is a record, and an approval to hold it against */
-    bool wants_reset; /* a PIN opened a volume of this machine */
+    bool has_record;    /* else the initramfs left none */
+    bool is_recorded;   /* by an earlier run in this boot */
+    bool is_enrolled;   /* there is a record, and an approval to hold it against */
+    bool wants_reset;   /* a PIN opened a volume of this machine */
     bool ends_rotation; /* this boot has proven a new authority: the old one is to go, by rotation_end() */
     struct approval approval;
     struct boot_record record;
@@ -27,6 +27,9 @@ struct boot_ok {
  */
 int boot_ok_begin(struct boot_ok *ret, const char *state_folder, const char *report_path, struct error *error);
 void boot_ok_end(struct boot_ok *boot_ok);
+
+/* Takes the approval anew from the state folder, after it was changed. */
+int boot_ok_reload(struct boot_ok *boot_ok, struct error *error);
 
 /* Notes beside the report that its events are in the journal: REPORT.recorded, with the boot_id. */
 int boot_ok_mark_recorded(const struct boot_ok *boot_ok, struct error *error);

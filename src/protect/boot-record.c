@@ -46,6 +46,8 @@ static int read_volume(const struct json_view *view, struct boot_volume *ret, st
         r = read_text(view, "protector", ret->protector, sizeof(ret->protector), error);
     if (!r)
         r = read_count(view, "operator", &ret->operator_number, error);
+    if (!r && json_has(view, "suspended"))
+        r = json_get_bool(view, "suspended", &ret->suspended, error);
     if (!r)
         r = read_text(view, "recovery_id", ret->recovery_id, sizeof(ret->recovery_id), error);
     if (!r && json_has(view, "status"))
@@ -102,6 +104,14 @@ bool boot_record_has_pin(const struct boot_record *record)
 {
     for (size_t i = 0; i < record->volume_count; i++)
         if (record->volumes[i].opened && strcmp(record->volumes[i].by, "tpm2-pin") == 0)
+            return true;
+    return false;
+}
+
+bool boot_record_is_suspended(const struct boot_record *record)
+{
+    for (size_t i = 0; i < record->volume_count; i++)
+        if (record->volumes[i].opened && record->volumes[i].suspended)
             return true;
     return false;
 }

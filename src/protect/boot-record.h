@@ -17,6 +17,7 @@ struct boot_volume {
     char by[BOOT_BY_TEXT];            /* "tpm2-pin", "tpm2", "recovery"; empty when it was not opened */
     char protector[VOLUME_UUID_TEXT]; /* the ID of the one that opened it; empty: none, or not told */
     unsigned operator_number;         /* whose PIN it was; 0: nobody's, or not told */
+    bool suspended;                   /* opened by a suspension: the boot state is not approved */
     char recovery_id[BOOT_RECOVERY_ID_TEXT];
     enum error_kind status; /* why the TPM did not open it */
     char reason[REPORT_REASON_MAX + 1];
@@ -39,3 +40,6 @@ int boot_record_read(const char *report_path, struct boot_record *ret, struct er
 
 /* True when a volume was opened with a PIN in this boot. */
 bool boot_record_has_pin(const struct boot_record *record);
+
+/* True when a suspension opened a volume in this boot. */
+bool boot_record_is_suspended(const struct boot_record *record);

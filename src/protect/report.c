@@ -80,6 +80,8 @@ static int volume_to_json(struct json_object *list, const struct report_volume *
     if (!r)
         r = add_number_or_null(object, "operator", volume->operator_number, error);
     if (!r)
+        r = json_add(object, "suspended", json_object_new_boolean(volume->suspended), error);
+    if (!r)
         r = add_text_or_null(object, "recovery_id", volume->recovery_id, error);
     if (!r)
         r = json_add(object, "wrong_pins", json_object_new_int((int)volume->wrong_pins), error);
@@ -267,6 +269,8 @@ static int opening_from_json(const struct json_view *volume, struct report_openi
 
     r = r ?: read_text(volume, "by", ret->by, sizeof(ret->by), error);
     r = r ?: read_operator(volume, &ret->operator_number, error);
+    if (!r && json_has(volume, "suspended"))
+        r = json_get_bool(volume, "suspended", &ret->suspended, error);
     r = r ?: read_text(volume, "reason", ret->reason, sizeof(ret->reason), error);
     r = r ?: json_get_integer(volume, "wrong_pins", 0, INT32_MAX, &wrong_pins, error);
     ret->known = !r;

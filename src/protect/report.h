@@ -2,13 +2,13 @@
  * report.json: what the initramfs did, and the PCR values that it saw before the cap. Written to /run (memory only,
  * root only) by `bootseal-unlock --all`; read in the running system by enroll, reseal and, later, boot-ok.
  *
- *   { "version": 1, "boot_id": "…", "index": "Name of the pinned approval index", "bank": "sha256", "pcrs": { "0": "hex", … }, "cap": { "pcr": 12, "done": true },
- *     "tpm": null or "why it could not be used",
- *     "volumes": [ { "name": "cryptroot", "uuid": "…", "opened": true, "by": "tpm2-pin", "status": 0, "reason": null,
- *                    "protector": "UUID", "operator": 1, "recovery_id": null, "wrong_pins": 1,
- *                    "milliseconds": 812 } ] }
+ *   { "version": 1, "boot_id": "…", "index": "Name of the pinned approval index", "bank": "sha256", "pcrs": { "0":
+ * "hex", … }, "cap": { "pcr": 12, "done": true }, "tpm": null or "why it could not be used", "volumes": [ { "name":
+ * "cryptroot", "uuid": "…", "opened": true, "by": "tpm2-pin", "status": 0, "reason": null, "protector": "UUID",
+ * "operator": 1, "suspended": false, "recovery_id": null, "wrong_pins": 1, "milliseconds": 812 } ] }
  *
- * "protector" is the one that opened it, "operator" whose PIN it was; null when it was not that.
+ * "protector" is the one that opened it, "operator" whose PIN it was; null when it was not that. "suspended": the boot
+ * state was not approved, and a suspension opened it.
  * A volume that a recovery key opened is "by": "recovery", with the key's ID; status and reason then say what had kept
  * the TPM from opening it, 0 and null when the key was typed in the PIN's place.
  */
@@ -31,6 +31,7 @@ struct report_volume {
     enum protector_kind by;             /* when opened otherwise */
     char protector[VOLUME_UUID_TEXT];   /* the same: its ID */
     unsigned operator_number;           /* with a PIN, else 0 */
+    bool suspended;                     /* opened by a suspension */
     enum error_kind status;
     char reason[REPORT_REASON_MAX + 1]; /* when the TPM did not open it */
     unsigned wrong_pins;
@@ -67,6 +68,7 @@ struct report_opening {
     bool known;
     bool opened;
     char by[16];                        /* a protector's kind, or "recovery"; empty when not opened */
+    bool suspended;                     /* by a suspension: the boot state was not approved */
     unsigned operator_number;           /* whose PIN it was; 0: not known, or none */
     char reason[REPORT_REASON_MAX + 1]; /* why the TPM did not open it; empty: it did */
     unsigned wrong_pins;

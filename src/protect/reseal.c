@@ -4,6 +4,7 @@
 #include "protect/approve.h"
 #include "protect/boot-state.h"
 #include "protect/provision/provision.h"
+#include "protect/suspend.h"
 #include "protect/update/entries.h"
 
 #include <string.h>
@@ -19,9 +20,8 @@ static void drop_boot_branches(struct approval *draft, const struct branch *fres
     }
 }
 
-/* The boot state that counts, of the approval's selection. */
-static int read_running(const struct reseal_request *request, const struct approval *approval, struct pcr_values *ret,
-                        struct error *error)
+int reseal_running(const struct reseal_request *request, const struct approval *approval, struct pcr_values *ret,
+                   struct error *error)
 {
     const struct boot_state_request wanted = {
         .report_path = request->report_path,
@@ -45,6 +45,7 @@ static int draft_current(const struct reseal_request *request, const struct stat
     if (r)
         return r;
     drop_boot_branches(draft, &fresh, request->keep);
+    (void)suspension_drop(draft);
     for (size_t i = 0; request->mark_kept && i < draft->branch_count; i++)
         draft->branches[i].kept = draft->branches[i].kind == BRANCH_BOOT;
     fresh.kept = request->mark_kept;
@@ -57,9 +58,7 @@ static int nothing_enrolled(const struct state *state, struct error *error)
     return error_remedy(error, "run: bootseal enroll");
 }
 
-/* What every change of the approval starts with: the lock, and a list in force that the TPM agrees with. */
-int reseal_begin(const struct reseal_request *request, struct state *state, struct pcr_values *ret_running,
-                 struct error *error)
+int reseal_open(const struct reseal_request *request, struct state *state, struct error *error)
 {
     bool lost;
     int r = state_open(request->state_folder, STATE_CHANGE, state, error);
@@ -72,7 +71,15 @@ int reseal_begin(const struct reseal_request *request, struct state *state, stru
         r = approve_settle(request->tpm, state, lost, error);
     if (!r && !state->approval.object_count)
         r = nothing_enrolled(state, error);
-    return r ? r : read_running(request, &state->approval, ret_running, error);
+    return r;
+}
+
+int reseal_begin(const struct reseal_request *request, struct state *state, struct pcr_values *ret_running,
+                 struct error *error)
+{
+    int r = reseal_open(request, state, error);
+
+    return r ? r : reseal_running(request, &state->approval, ret_running, error);
 }
 
 static bool is_state(const struct branch *branch, const struct pcr_values *values, uint32_t pcrs)
@@ -117,8 +124,13 @@ int reseal_current(const struct reseal_request *request, struct reseal_result *r
     struct pcr_values running;
     size_t before;
     bool known;
+    struct suspension suspension;
+    bool suspended;
     int r = reseal_begin(request, &state, &running, error);
 
+    suspended = !r && suspension_find(&state.approval, &suspension);
+    if (!r)
+        r = suspend_prepare_end(request->tpm, &state, error);
     if (!r)
         r = draft_current(request, &state, &running, &draft, error);
     if (r)
@@ -128,7 +140,7 @@ int reseal_current(const struct reseal_request *request, struct reseal_result *r
     r = approve_switch(request->tpm, &state, &draft, error);
     if (r)
         return r;
-    *ret = (struct reseal_result){ 0 };
+    *ret = (struct reseal_result){ .resumed = suspended };
     reseal_describe(&state, &running, ret);
     ret->dropped = before + !known - ret->boot_branches;
     return 0;
@@ -223,17 +235,22 @@ int reseal_commit(const struct reseal_request *request, struct reseal_result *re
     struct pcr_values running;
     struct commit commit = { .request = request, .running = &running };
     size_t dropped;
+    bool resumed = false;
     int r = reseal_begin(request, &state, &running, error);
 
+    if (!r)
+        r = suspend_prepare_end(request->tpm, &state, error);
     if (!r)
         r = find_running(&state.approval, &commit, error);
     if (!r)
         r = draft_commit(&commit, &state, &draft, &dropped, error);
-    if (!r && dropped)
+    if (!r)
+        resumed = suspension_drop(&draft);
+    if (!r && (dropped || resumed))
         r = approve_switch(request->tpm, &state, &draft, error);
     if (r)
         return r;
-    *ret = (struct reseal_result){ .dropped = dropped };
+    *ret = (struct reseal_result){ .dropped = dropped, .resumed = resumed };
     reseal_describe(&state, &running, ret);
     return 0;
 }

@@ -11,14 +11,14 @@ struct reseal_request {
     struct tpm *tpm;
     const char *state_folder;
     const char *report_path;
-    bool current_values;        /* see boot-state.h */
-    bool keep;                  /* reseal_current(): keep the boot states that are approved so far */
-    bool mark_kept;             /* reseal_current(): a person wants all of them beside each other */
-    bool keep_kept;             /* reseal_commit(): leave those that are marked, of the running entry too */
-    const char *const *entries; /* reseal_commit(): entries that may still be chosen, NULL at the end; or NULL */
+    bool current_values;             /* see boot-state.h */
+    bool keep;                       /* reseal_current(): keep the boot states that are approved so far */
+    bool mark_kept;                  /* reseal_current(): a person wants all of them beside each other */
+    bool keep_kept;                  /* reseal_commit(): leave those that are marked, of the running entry too */
+    const char *const *entries;      /* reseal_commit(): entries that may still be chosen, NULL at the end; or NULL */
     const struct pcr_values *coming; /* reseal_commit(): states that may still come, whatever their entry */
     size_t coming_count;
-    const char *kernel_folder;  /* reseal_commit() without entries: see entries.h; NULL: KERNEL_FOLDER */
+    const char *kernel_folder; /* reseal_commit() without entries: see entries.h; NULL: KERNEL_FOLDER */
 };
 
 /* A boot state that is approved now. */
@@ -30,6 +30,7 @@ struct reseal_state {
 };
 
 struct reseal_result {
+    bool resumed; /* a suspension was in force, or over and still on the list; it is ended */
     struct reseal_state states[APPROVAL_MAX_BRANCHES];
     size_t boot_branches; /* how many of them */
     size_t dropped;       /* boot states that were approved before, and are not now */
@@ -37,14 +38,15 @@ struct reseal_result {
     char label[BRANCH_LABEL_MAX + 1];
 };
 
-/* Approves the state of the running boot. Repairs a lost index and headers whose list was changed, on the way. */
+/* Approves the state of the running boot, and ends a suspension. Repairs a lost index and headers whose list was
+ * changed, on the way. */
 int reseal_current(const struct reseal_request *request, struct reseal_result *ret, struct error *error);
 
 /*
  * Drops the boot states that the running boot has outlived. What stays: the state that booted; states that were
  * approved since it booted, which are the next boot's; states of the entries that the caller names or, if it names
  * none, of other entries than the running one whose kernel is installed; with `keep_kept` those that a person has kept.
- * Suspensions stay, they end by themselves. Nothing to drop is success, and then nothing is written.
+ * A suspension is ended. Nothing to drop is success, and then nothing is written.
  *
  * ERROR_MISMATCH when the running boot is not an approved one.
  */
@@ -56,8 +58,14 @@ int reseal_count_outlived(const struct reseal_request *request, const struct app
 
 /* ---- for others that change the approval ---- */
 
-/* What every change starts with: the lock, and a list in force that the TPM agrees with. *ret_running: the running
- * boot's state, of the approval's PCRs and as boot-state.h has it. */
+/* What every change starts with: the lock, and a list in force that the TPM agrees with. */
+int reseal_open(const struct reseal_request *request, struct state *state, struct error *error);
+
+/* The running boot's state, of the approval's PCRs and as boot-state.h has it. */
+int reseal_running(const struct reseal_request *request, const struct approval *approval, struct pcr_values *ret,
+                   struct error *error);
+
+/* Both. */
 int reseal_begin(const struct reseal_request *request, struct state *state, struct pcr_values *ret_running,
                  struct error *error);
 

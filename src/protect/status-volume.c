@@ -48,7 +48,10 @@ static void foresee(const struct status *status, struct status_volume *volume)
     const struct status_boot *boot = &status->boot;
 
     volume->next_unlock = volume->unlock.kind == ERROR_NONE ? STATUS_YES : STATUS_NO;
-    if (volume->unlock.kind != ERROR_MISMATCH || (boot->error.kind == ERROR_NONE && boot->branch < 0)) {
+    if (volume->unlock.kind == ERROR_MISMATCH && status_is_suspended(status)) {
+        volume->next_unlock = STATUS_YES;
+        volume->next_reason.kind = ERROR_NONE;
+    } else if (volume->unlock.kind != ERROR_MISMATCH || (boot->error.kind == ERROR_NONE && boot->branch < 0)) {
         volume->next_reason = volume->unlock;
     } else if (boot->error.kind != ERROR_NONE) {
         volume->next_unlock = STATUS_UNKNOWN;
@@ -96,7 +99,7 @@ static int read_keyslots(struct volume *opened, struct status_volume *volume, st
     return r;
 }
 
-static enum status_state judge(const struct status_volume *volume)
+static enum status_state judge(const struct status *status, const struct status_volume *volume)
 {
     bool usable = volume->unlock.kind == ERROR_NONE || volume->unlock.kind == ERROR_MISMATCH;
 
@@ -104,6 +107,8 @@ static enum status_state judge(const struct status_volume *volume)
         return STATUS_LOCKED_OUT;
     if (!usable)
         return STATUS_NOT_PROTECTED;
+    if (status_is_suspended(status))
+        return STATUS_SUSPENDED;
     if (volume->other_keyslots)
         return STATUS_OTHER_KEYSLOTS;
     return strcmp(volume->boot.by, REPORT_BY_RECOVERY) == 0 ? STATUS_RECOVERY_USED : STATUS_PROTECTED;
@@ -168,5 +173,5 @@ void status_read_volume(const struct status_request *request, struct status *sta
     snprintf(ret->name, sizeof(ret->name), "%s", pin->name);
     try_unlock(request->tpm, status, &here, ret);
     foresee(status, ret);
-    ret->state = judge(ret);
+    ret->state = judge(status, ret);
 }

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "protect/boot-state.h"
+#include "protect/suspend.h"
 
 const char *status_state_name(enum status_state state)
 {
@@ -14,6 +15,8 @@ const char *status_state_name(enum status_state state)
         return "protected, but other keyslots remain";
     case STATUS_LOCKED_OUT:
         return "locked out";
+    case STATUS_SUSPENDED:
+        return "suspended";
     case STATUS_NOT_PROTECTED:
     default:
         return "not protected";
@@ -46,6 +49,21 @@ static void read_tpm(const struct status_request *request, struct status_tpm *re
         return;
     ret->lockout_wait_s = lockout_wait_s(&ret->state);
     ret->error.kind = ERROR_NONE;
+}
+
+bool status_is_suspended(const struct status *status)
+{
+    return status->has_suspension && suspension_reboots_left(&status->suspension, &status->now) > 0;
+}
+
+/* Without a TPM to ask, it is taken to be as it was made. */
+static void read_suspension(const struct status_request *request, struct status *status)
+{
+    struct error ignored;
+
+    status->has_suspension = suspension_find(&status->state.approval, &status->suspension);
+    if (status->has_suspension && request->tpm)
+        (void)suspend_time(request->tpm, &status->now, &ignored);
 }
 
 static void read_boot(const struct status_request *request, struct status *status)
@@ -89,6 +107,7 @@ int status_read(const struct status_request *request, struct status *ret, struct
         return error_no_memory(error);
     read_tpm(request, &ret->tpm);
     read_boot(request, ret);
+    read_suspension(request, ret);
     for (size_t i = 0; i < ret->volume_count; i++)
         status_read_volume(request, ret, request->device ? request->device : pins->volumes[i].device,
                            request->device ? NULL : &pins->volumes[i], &ret->volumes[i]);

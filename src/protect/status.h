@@ -5,6 +5,7 @@
 #pragma once
 
 #include "luks/recovery.h"
+#include "policy/suspension.h"
 #include "protect/report.h"
 #include "protect/state.h"
 #include "tpm/tpm.h"
@@ -14,6 +15,7 @@ enum status_state {
     STATUS_RECOVERY_USED,  /* the same, but this boot needed the recovery key: `boot` says why */
     STATUS_OTHER_KEYSLOTS, /* protected, but N keyslots remain that bootseal does not manage */
     STATUS_LOCKED_OUT,     /* the TPM refuses PINs for now */
+    STATUS_SUSPENDED,      /* the next boot opens it whatever that measures: see status.suspension */
     STATUS_NOT_PROTECTED,  /* no protector, or not of this TPM, or changed metadata: see the reason */
 };
 
@@ -55,6 +57,9 @@ struct status {
     struct state state;
     struct error damage; /* kind other than ERROR_NONE: files of the state folder that were not read */
     struct status_boot boot;
+    bool has_suspension; /* in the approval; it may be over */
+    struct suspension suspension;
+    struct suspension_time now; /* as the TPM counts it; all zero without a TPM */
     struct status_volume *volumes;
     size_t volume_count;
 };
@@ -64,13 +69,16 @@ struct status_request {
     const struct error *tpm_error;
     const char *state_folder; /* NULL: STATE_FOLDER */
     const char *report_path;
-    const char *device; /* NULL: every pinned volume */
+    const char *device;  /* NULL: every pinned volume */
     bool despite_damage; /* a damaged state folder is kept as `damage` and read as far as possible */
 };
 
 /* status_free() cleans up. */
 int status_read(const struct status_request *request, struct status *ret, struct error *error);
 void status_free(struct status *status);
+
+/* The suspension covers a boot that is still to come. */
+bool status_is_suspended(const struct status *status);
 
 /* Whether a volume in this state needs TPM and boot state to be opened, recovery keys aside. */
 bool status_is_protected(enum status_state state);

@@ -57,6 +57,37 @@ void unlock_run_give_up(struct run *run, size_t i, const struct error *error)
     unlock_run_show_error(run, volume->name, error);
 }
 
+/* Whoever types a PIN is to know that nobody has looked at what was started. */
+static void show_suspension(struct run *run, const struct suspension *suspension)
+{
+    struct tpm_clock clock;
+    struct error ignored;
+    unsigned left = 0;
+
+    if (run->suspension_told)
+        return;
+    run->suspension_told = true;
+    if (!tpm_clock_read(run->tpm, &clock, &ignored)) {
+        const struct suspension_time now = { clock.reset_count, clock.clock_ms };
+
+        left = suspension_reboots_left(suspension, &now);
+    }
+    unlock_run_show(run,
+                    "bootseal is suspended (%s): this boot is not an approved one, and opens all the same; "
+                    "%u more %s covered",
+                    suspend_purpose_name(suspension->purpose), left, left == 1 ? "reboot is" : "reboots are");
+}
+
+int unlock_run_prepare(struct run *run, size_t i, struct error *error)
+{
+    struct target *target = &run->targets[i];
+    int r = target_prepare(target, run->tpm, NULL, error);
+
+    if (!r && target->unseal.suspended)
+        show_suspension(run, &target->unseal.suspension);
+    return r;
+}
+
 static int open_tpm(struct run *run, struct error *error)
 {
     int r = tpm_device_open(run->request->tcti, run->deadline_ms, &run->tpm, error);
@@ -163,7 +194,7 @@ static void prepare_targets(struct run *run)
     for (size_t i = 0; i < run->pins->volume_count && prepared < PREPARED_AHEAD; i++) {
         if (!run->open[i])
             continue;
-        if (target_prepare(&run->targets[i], run->tpm, NULL, &error))
+        if (unlock_run_prepare(run, i, &error))
             unlock_run_give_up(run, i, &error);
         else
             prepared++;

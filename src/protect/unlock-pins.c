@@ -53,7 +53,7 @@ static int open_volume(struct run *run, size_t i, const struct secret *auth, con
     cleanup(secret_free) struct secret opener = { 0 };
     struct report_volume *volume = &run->report->volumes[i];
     uint64_t started = clock_now_ms();
-    int r = target_prepare(&run->targets[i], run->tpm, NULL, error);
+    int r = unlock_run_prepare(run, i, error);
 
     if (!r)
         r = target_unseal(&run->targets[i], auth, mix, &opener, error);
@@ -65,6 +65,7 @@ static int open_volume(struct run *run, size_t i, const struct secret *auth, con
     run->opened[i] = volume->opened = true;
     volume->by = run->targets[i].protector->kind;
     volume->operator_number = run->targets[i].protector->operator_number;
+    volume->suspended = run->targets[i].unseal.suspended;
     strcpy(volume->protector, run->targets[i].protector->id);
     volume->milliseconds = clock_now_ms() - started;
     return 0;
@@ -182,7 +183,7 @@ int unlock_run_prepare_leader(struct run *run, size_t first, struct error *error
     if (leader->prepared && run->wrong_pins == run->known_wrong_pins[first])
         return 0;
     r = leader->prepared ? tpm_state_read(run->tpm, &leader->unseal.state, error)
-                         : target_prepare(leader, run->tpm, NULL, error);
+                         : unlock_run_prepare(run, first, error);
     if (!r)
         run->known_wrong_pins[first] = run->wrong_pins;
     return r;

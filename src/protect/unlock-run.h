@@ -23,6 +23,7 @@ struct run {
     unsigned wrong_pins;                         /* that the TPM was given */
     unsigned known_wrong_pins[PINS_MAX_VOLUMES]; /* those of them that the target's state of the TPM counts already */
     unsigned wrong_recovery_keys;                /* of all volumes */
+    bool suspension_told;                        /* at the prompt, once */
     unsigned operator_number;                    /* whose PIN is asked for; 0: nobody had to say */
     struct cap_facts cap;
     uint64_t deadline_ms;
@@ -35,6 +36,9 @@ void unlock_run_show(const struct run *run, const char *format, ...) __attribute
 
 /* Shows what went wrong, and what to do. */
 void unlock_run_show_error(const struct run *run, const char *what, const struct error *error);
+
+/* All TPM work on volume i that needs no PIN (target_prepare()). Where it goes by a suspension, that is shown. */
+int unlock_run_prepare(struct run *run, size_t i, struct error *error);
 
 /* Volume i will not be opened by the TPM: the reason is shown now, and kept for the report. */
 void unlock_run_give_up(struct run *run, size_t i, const struct error *error);

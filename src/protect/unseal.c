@@ -23,26 +23,38 @@ static int assert_or_path(const struct tpm_handle *session, const struct or_path
     return r;
 }
 
+/* What the TPM holds a suspension to, in the order in which its digest has it. */
+static int assert_limits(const struct tpm_handle *session, const struct suspension *suspension, struct error *error)
+{
+    int r =
+        tpm_policy_counter_timer(session, suspension->after, 4, POLICY_TIME_RESET_COUNT, TPM_COMPARE_GREATER, error);
+
+    r = r
+            ?: tpm_policy_counter_timer(session, suspension->until, 4, POLICY_TIME_RESET_COUNT,
+                                        TPM_COMPARE_LESS_OR_EQUAL, error);
+    r = r ?: tpm_policy_counter_timer(session, 0, 4, POLICY_TIME_RESTART_COUNT, TPM_COMPARE_EQUAL, error);
+    if (!r && suspension->has_clock)
+        r = tpm_policy_counter_timer(session, suspension->clock_ms, 8, POLICY_TIME_CLOCK, TPM_COMPARE_LESS_OR_EQUAL,
+                                     error);
+    return r;
+}
+
 static int assert_signed(const struct unseal *unseal, const struct digest *cp_hash, struct error *error)
 {
     return tpm_policy_signed(&unseal->session, unseal->request.authority, AUTHORITY_ADMIN, cp_hash, error);
 }
 
 /*
- * The TPM knows which boot branch holds, we need not: PolicyPCR folds the values as they are, and one PolicyOR is
- * enough for up to eight branches. With more, the groups are tried in turn; a PolicyOR that fails leaves the session as
- * it was.
+ * The TPM knows which branch holds, we need not: PolicyPCR folds the values as they are, and one PolicyOR is enough for
+ * up to eight branches. With more, the groups are tried in turn; a PolicyOR that fails leaves the session as it was.
  */
-static int assert_boot_branch(const struct unseal *unseal, const struct approval *list, size_t object,
-                              struct approval_path *ret, struct error *error)
+static int assert_any_branch(const struct unseal *unseal, const struct approval *list, size_t object,
+                             struct approval_path *ret, struct error *error)
 {
-    int r;
+    int r = 0;
 
     if (list->branch_count == 0)
         return error_set(error, ERROR_METADATA, "the header's list of approved states is empty: the list was changed");
-    r = tpm_policy_pcr(&unseal->session, list->bank, list->pcrs, error);
-    if (r)
-        return r;
     for (size_t first = 0; first < list->branch_count; first += OR_GROUP) {
         r = approval_path(list, first, object, ret, error);
         if (r)
@@ -52,6 +64,24 @@ static int assert_boot_branch(const struct unseal *unseal, const struct approval
             return r;
     }
     return r;
+}
+
+static int assert_boot_branch(const struct unseal *unseal, const struct approval *list, size_t object,
+                              struct approval_path *ret, struct error *error)
+{
+    int r = tpm_policy_pcr(&unseal->session, list->bank, list->pcrs, error);
+
+    return r ?: assert_any_branch(unseal, list, object, ret, error);
+}
+
+/* unseal->suspension: the cap holds here too. */
+static int assert_suspend_branch(const struct unseal *unseal, const struct approval *list, size_t object,
+                                 struct approval_path *ret, struct error *error)
+{
+    int r = tpm_policy_pcr(&unseal->session, list->bank, 1u << list->cap, error);
+
+    r = r ?: assert_limits(&unseal->session, &unseal->suspension, error);
+    return r ?: assert_any_branch(unseal, list, object, ret, error);
 }
 
 static int assert_authority_branch(const struct unseal *unseal, const struct approval *list, size_t object,
@@ -68,8 +98,12 @@ static int assert_authority_branch(const struct unseal *unseal, const struct app
     return r ? r : assert_or_path(&unseal->session, &ret->branches, error);
 }
 
-/* Steps 3 to 8 with one list. */
-static int assert_list(struct unseal *unseal, const struct approval *list, struct error *error)
+typedef int (*branch_way)(const struct unseal *unseal, const struct approval *list, size_t object,
+                          struct approval_path *ret, struct error *error);
+
+/* Steps 3 to 8 with one list, by one kind of its branches. */
+static int assert_list_by(struct unseal *unseal, const struct approval *list, branch_way assert_branch,
+                          struct error *error)
 {
     cleanup(free_ptr) struct approval_path *path = calloc(1, sizeof(*path));
     int object = approval_find_object(list, &unseal->object_name);
@@ -85,8 +119,7 @@ static int assert_list(struct unseal *unseal, const struct approval *list, struc
     tpm_handle_free(&unseal->session);
     r = tpm_session_start(unseal->request.tpm, TPM_SESSION_POLICY, &unseal->session, error);
     if (!r)
-        r = unseal->request.authority ? assert_authority_branch(unseal, list, (size_t)object, path, error)
-                                      : assert_boot_branch(unseal, list, (size_t)object, path, error);
+        r = assert_branch(unseal, list, (size_t)object, path, error);
     if (!r)
         r = tpm_policy_cp_hash(&unseal->session, &path->cp_hash, error);
     if (!r)
@@ -96,6 +129,28 @@ static int assert_list(struct unseal *unseal, const struct approval *list, struc
     if (!r && has_pin(unseal))
         r = tpm_policy_auth_value(&unseal->session, error);
     return r;
+}
+
+static bool is_no_branch(int r, const struct error *error)
+{
+    return r && error->tpm_code == TPM_CODE_OR_MISMATCH;
+}
+
+/* A suspension that is over, or has not begun, leaves the boot state as what is in the way. */
+static int assert_list(struct unseal *unseal, const struct approval *list, struct error *error)
+{
+    struct error over;
+    int r =
+        assert_list_by(unseal, list, unseal->request.authority ? assert_authority_branch : assert_boot_branch, error);
+
+    unseal->suspended = false;
+    if (unseal->request.authority || !is_no_branch(r, error) || !suspension_find(list, &unseal->suspension))
+        return r;
+    r = assert_list_by(unseal, list, assert_suspend_branch, &over);
+    unseal->suspended = !r;
+    if (r && over.tpm_code != TPM_CODE_POLICY && !is_no_branch(r, &over))
+        *error = over;
+    return r ? (int)error->kind : 0;
 }
 
 /* A list that is not the TPM's own is no failure yet: a change of approval may have been cut half way. */

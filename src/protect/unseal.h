@@ -7,11 +7,14 @@
  *
  * Everything before 9 needs no PIN: a boot state that does not match, a lockout, a foreign TPM or a stale list is known
  * before anyone types. With an authority instead of a boot state, 4 is PolicySigned: root of the running system.
+ *
+ * Where the boot state is not approved and the list has a suspension, 3 to 8 are done once more, and 4 is PolicyPCR of
+ * the cap PCR alone and a PolicyCounterTimer for each limit.
  */
 #pragma once
 
 #include "luks/token.h"
-#include "policy/approval.h"
+#include "policy/suspension.h"
 #include "tpm/sealed.h"
 
 struct unseal_request {
@@ -27,8 +30,10 @@ struct unseal {
     struct object_name object_name;
     struct tpm_handle object;
     struct tpm_handle session;
-    struct tpm_state state; /* lockout, as GetCapability told it */
-    bool capped;            /* after ERROR_MISMATCH: the cap is on, so this boot's time to unseal is over */
+    struct tpm_state state;       /* lockout, as GetCapability told it */
+    bool capped;                  /* after ERROR_MISMATCH: the cap is on, so this boot's time to unseal is over */
+    bool suspended;               /* prepared: by the suspension, the boot state is not approved */
+    struct suspension suspension; /* the one that it was */
 };
 
 /*

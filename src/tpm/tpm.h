@@ -25,6 +25,7 @@
 /* Response codes that mean something to a caller (TPM 2.0 Part 2, 6.6), format bits and parameter numbers included. */
 enum tpm_code {
     TPM_CODE_PCR_CHANGED = 0x128,     /* a PCR moved after PolicyPCR: make the session again */
+    TPM_CODE_POLICY = 0x126,          /* PolicyCounterTimer: the time is not within the limits */
     TPM_CODE_OR_MISMATCH = 0x1c4,     /* PolicyOR: none of the branches */
     TPM_CODE_STALE_LIST = 0x084,      /* PolicyAuthorizeNV: the index holds another digest */
     TPM_CODE_WRONG_AUTH = 0x98e,      /* wrong PIN, counted */
@@ -93,8 +94,8 @@ int tpm_pcr_event(struct tpm *tpm, unsigned pcr, const void *data, size_t size, 
 
 /*
  * The owner authorisation that this connection uses from now on where a command needs it: making the SRK, defining and
- * deleting the index. Borrowed until the connection is closed; NULL or an empty one: none is set. It is proven in salted
- * HMAC sessions and never sent; as long as there is no SRK they are salted to a key made for them.
+ * deleting the index. Borrowed until the connection is closed; NULL or an empty one: none is set. It is proven in
+ * salted HMAC sessions and never sent; as long as there is no SRK they are salted to a key made for them.
  */
 void tpm_owner_auth_use(struct tpm *tpm, const struct secret *auth);
 

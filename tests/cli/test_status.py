@@ -266,8 +266,8 @@ def test_next_unlock_after_the_cap(bench, enrolled):
     bench.unlock_all(PIN)
     volume = status_of(bench, enrolled)
     assert volume["next_unlock"] == {"works": True, "reason": None}
-    assert volume["this_boot"] == {"opened": True, "by": "tpm2-pin", "operator": 1, "reason": None,
-                                   "wrong_pins": 0}
+    assert volume["this_boot"] == {"opened": True, "by": "tpm2-pin", "operator": 1, "suspended": False,
+                                   "reason": None, "wrong_pins": 0}
     assert "opened by tpm2-pin" in bench.bootseal("status").stdout
 
 

@@ -41,10 +41,23 @@ static void next_boot_not_approved(const struct doctor_facts *facts, const struc
 {
     const struct error *error = &facts->next.error;
 
-    if (facts->next.predicted && error->kind != ERROR_NONE)
+    if (facts->next.predicted && error->kind != ERROR_NONE && !status_is_suspended(&facts->status))
         doctor_find(findings, check, "",
                     error->remedy[0] ? error->remedy : "have the recovery key at hand for the next boot", "%s",
                     error->text);
+}
+
+static void suspended(const struct doctor_facts *facts, const struct doctor_check *check,
+                      struct doctor_findings *findings)
+{
+    const struct status *status = &facts->status;
+    unsigned left = suspension_reboots_left(&status->suspension, &status->now);
+
+    if (status_is_suspended(status))
+        doctor_find(findings, check, suspend_purpose_name(status->suspension.purpose),
+                    "when the work is done, run: bootseal resume",
+                    "bootseal is suspended: %u more %s open the volumes whatever %s measured", left,
+                    left == 1 ? "boot may" : "boots may", left == 1 ? "it has" : "they have");
 }
 
 static void pcr_unpredictable(const struct doctor_facts *facts, const struct doctor_check *check,
@@ -68,6 +81,7 @@ const struct doctor_check doctor_checks_next_boot[] = {
     { "chain-not-covered", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, chain_not_covered },
     { "boot-file-changed", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, boot_file_changed },
     { "next-boot-not-approved", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, next_boot_not_approved },
+    { "bootseal-suspended", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, suspended },
     { "pcr-unpredictable", DOCTOR_NOTE, DOCTOR_REPAIR_NONE, pcr_unpredictable },
     { 0 },
 };

@@ -1,10 +1,13 @@
 #include "protect/update/after-boot.h"
 
 #include "base/cleanup.h"
+#include "protect/suspend.h"
 
 #include <string.h>
 
 #define CHANGES_TOLD 6 /* in one journal entry */
+#define FIRMWARE_PCRS                                                                                                  \
+    0x000fu /* TCG PC Client Platform Firmware Profile, 3.3.4: firmware, option ROMs, their settings */
 
 int after_boot_keep(const struct boot_ok *boot_ok, const char *log_path, enum golden_outcome *ret, struct error *error)
 {
@@ -71,7 +74,7 @@ int after_boot_changes(const struct boot_ok *boot_ok, const char *log_path, stru
 
     *ret = (struct boot_changes){ 0 };
     *ret_changed = false;
-    if (!boot_ok->is_enrolled || !has_mismatch(&boot_ok->record))
+    if (!boot_ok->is_enrolled || !(has_mismatch(&boot_ok->record) || boot_record_is_suspended(&boot_ok->record)))
         return 0;
     r = boot_changes_read(&request, ret, error);
     *ret_changed = !r && ret->not_approved;
@@ -137,4 +140,91 @@ int after_boot_reseal(const struct boot_ok *boot_ok, struct tpm *tpm, const stru
     r = reseal_current(&request, result, error);
     *ret_done = !r;
     return r;
+}
+
+/* ---- after a suspension ---- */
+
+static int approve_suspended(const struct boot_ok *boot_ok, struct tpm *tpm, struct error *error)
+{
+    cleanup(free_ptr) struct reseal_result *result = calloc(1, sizeof(*result));
+    const struct reseal_request request = {
+        .tpm = tpm,
+        .state_folder = boot_ok->state_folder,
+        .report_path = boot_ok->report_path,
+        .keep = true,
+    };
+
+    return result ? reseal_current(&request, result, error) : error_no_memory(error);
+}
+
+static int end_suspension(const struct boot_ok *boot_ok, struct tpm *tpm, struct error *error)
+{
+    const struct suspend_request request = {
+        .tpm = tpm,
+        .state_folder = boot_ok->state_folder,
+        .report_path = boot_ok->report_path,
+    };
+    struct suspend_result ignored;
+
+    return resume(&request, &ignored, error);
+}
+
+/* A firmware update is no reason for another boot loader, kernel or initrd. */
+static bool may_approve(const struct suspension *suspension, const struct boot_changes *changes,
+                        char ret_why[EXPLAINED_WHY_TEXT])
+{
+    char list[PCR_LIST_TEXT];
+    uint32_t others;
+
+    if (suspension->purpose != SUSPEND_FIRMWARE)
+        return true;
+    if (!changes) {
+        snprintf(ret_why, EXPLAINED_WHY_TEXT, "what changed in this boot is not known");
+        return false;
+    }
+    others = changes->not_approved & ~FIRMWARE_PCRS;
+    pcr_mask_format(others, list);
+    if (others)
+        snprintf(ret_why, EXPLAINED_WHY_TEXT, "more changed than the firmware: PCR %s", list);
+    return !others;
+}
+
+static enum after_boot_suspension decide(const struct boot_ok *boot_ok, const struct suspension *suspension,
+                                         const struct suspension_time *now, const struct boot_changes *changes,
+                                         char ret_why[EXPLAINED_WHY_TEXT])
+{
+    bool suspended = boot_record_is_suspended(&boot_ok->record);
+
+    if (suspended && suspension->then_reseal && may_approve(suspension, changes, ret_why))
+        return AFTER_BOOT_RESEALED;
+    if (suspension_reboots_left(suspension, now) == 0)
+        return AFTER_BOOT_RESUMED;
+    /* a boot that came before it was made says nothing */
+    if (now->reset_count > suspension->after && golden_is_good(&boot_ok->approval, &boot_ok->record))
+        return AFTER_BOOT_RESUMED;
+    return AFTER_BOOT_STAYS;
+}
+
+int after_boot_suspension(struct boot_ok *boot_ok, struct tpm *tpm, const struct boot_changes *changes,
+                          enum after_boot_suspension *ret, char ret_why[EXPLAINED_WHY_TEXT], struct error *error)
+{
+    struct suspension suspension;
+    struct suspension_time now;
+    int r;
+
+    ret_why[0] = '\0';
+    *ret = AFTER_BOOT_NO_SUSPENSION;
+    if (!boot_ok->is_enrolled || !suspension_find(&boot_ok->approval, &suspension))
+        return 0;
+    r = suspend_time(tpm, &now, error);
+    if (r)
+        return r;
+    *ret = decide(boot_ok, &suspension, &now, changes, ret_why);
+    if (*ret == AFTER_BOOT_RESEALED)
+        r = approve_suspended(boot_ok, tpm, error);
+    else if (*ret == AFTER_BOOT_RESUMED)
+        r = end_suspension(boot_ok, tpm, error);
+    else
+        return 0;
+    return r ? error_prefix(error, "the suspension") : boot_ok_reload(boot_ok, error);
 }

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "protect/approve.h"
+#include "protect/suspend.h"
 #include "protect/update/entries.h"
 #include "protect/update/file-rules.h"
 #include "protect/update/known-files.h"
@@ -236,6 +237,43 @@ static int decide(const struct foresee_request *request, const struct state *sta
     return r ?: update_plan_make(&ret->prediction, &rules, &ret->plan, error);
 }
 
+static bool ends(const struct foresee_request *request, const struct suspension *suspension)
+{
+    return request->ends == FORESEE_ENDS_ANY ||
+           (request->ends == FORESEE_ENDS_UPDATE && suspension->purpose == SUSPEND_UPDATE);
+}
+
+/* Once the next boot is approved by itself; where it is not, the suspension may be what it will open by. */
+static int judge_suspension(const struct foresee_request *request, struct state *state, struct foresee_result *ret,
+                            struct error *error)
+{
+    struct tpm *tpm = request->reseal.tpm;
+    struct suspension suspension;
+    struct suspension_time now;
+    int r;
+
+    if (!suspension_find(&state->approval, &suspension))
+        return 0;
+    if (ret->next_opens) {
+        ret->approved.resumed = ends(request, &suspension);
+        return ret->approved.resumed ? suspend_prepare_end(tpm, state, error) : 0;
+    }
+    r = suspend_time(tpm, &now, error);
+    ret->by_suspension = !r && suspension_reboots_left(&suspension, &now) > 0;
+    return r;
+}
+
+static int switch_to_next(const struct foresee_request *request, struct state *state, struct foresee_result *ret,
+                          struct approval *draft, struct error *error)
+{
+    ret->approved.dropped = state->approval.branch_count + ret->added - draft->branch_count;
+    if (ret->approved.resumed)
+        (void)suspension_drop(draft);
+    if (!ret->added && !ret->approved.dropped && !ret->approved.resumed)
+        return 0;
+    return approve_switch(request->reseal.tpm, state, draft, error);
+}
+
 static int run(const struct foresee_request *request, struct foresee_result *ret, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
@@ -244,16 +282,15 @@ static int run(const struct foresee_request *request, struct foresee_result *ret
     int r = reseal_begin(&request->reseal, &state, &running, error);
 
     r = r ?: decide(request, &state, ret, error);
-    r = r ?: draft_next(&state, &running, ret, &draft, error);
     if (r)
         return r;
-    ret->approved.dropped = state.approval.branch_count + ret->added - draft.branch_count;
-    if (ret->added || ret->approved.dropped)
-        r = approve_switch(request->reseal.tpm, &state, &draft, error);
+    judge(ret);
+    r = judge_suspension(request, &state, ret, error);
+    r = r ?: draft_next(&state, &running, ret, &draft, error);
+    r = r ?: switch_to_next(request, &state, ret, &draft, error);
     if (r)
         return r;
     reseal_describe(&state, &running, &ret->approved);
-    judge(ret);
     return 0;
 }
 

@@ -4,15 +4,19 @@
  *
  *   lock - settle a cut change - put the files that were just written on record - predict - decide - switch
  *
- * The prediction is made under the lock, so that of two hooks the later one has the later files. What an earlier call in
- * this same boot had predicted for a boot entry, and what is not predicted any more, goes; all else stays until
- * reseal_commit(): the running boot's state, states of other boots, suspensions.
+ * The prediction is made under the lock, so that of two hooks the later one has the later files. What an earlier call
+ * in this same boot had predicted for a boot entry, and what is not predicted any more, goes; all else stays until
+ * reseal_commit(): the running boot's state, states of other boots. A suspension ends when the caller says so and the
+ * next boot is approved without it.
  */
 #pragma once
 
 #include "protect/reseal.h"
 #include "protect/update/machine.h"
 #include "protect/update/plan.h"
+
+/* Which suspensions a call ends: none; those that bridge an update (SUSPEND_UPDATE); any. */
+enum foresee_ends { FORESEE_ENDS_NONE, FORESEE_ENDS_UPDATE, FORESEE_ENDS_ANY };
 
 struct foresee_request {
     struct reseal_request reseal;
@@ -25,6 +29,7 @@ struct foresee_request {
                                    the update's; or NULL */
     bool trust_all;             /* all that it rests on is vouched for: at enrolment */
     bool allow_rescue;
+    enum foresee_ends ends;
     bool read_only; /* foresee_look() alone: what is found is not put on record either, and no lock is taken */
 };
 
@@ -34,9 +39,10 @@ struct foresee_result {
     struct prediction prediction;
     struct update_trust trust;
     struct update_plan plan;
-    size_t added;     /* states approved now that were not before */
-    bool next_opens;  /* the boot that comes when nobody touches anything is approved */
-    struct error why; /* if not: what is in the way, ERROR_MISMATCH or ERROR_REFUSED, with a remedy */
+    size_t added;       /* states approved now that were not before */
+    bool next_opens;    /* the boot that comes when nobody touches anything is approved */
+    bool by_suspension; /* it is not, but a suspension covers it; foresee() alone can tell */
+    struct error why;   /* if not: what is in the way, ERROR_MISMATCH or ERROR_REFUSED, with a remedy */
 };
 
 /* 0 also when the next boot is not covered: that is told in the result, which the caller gives to foresee_end(). */

@@ -21,7 +21,8 @@ static void print_document(const struct policy_document *document)
     }
     printf("], \"cap\": %u, \"tries\": %u, \"root\": \"%s\", ", document->cap, document->tries,
            document->any_root ? "any" : "pinned");
-    printf("\"on_failure\": \"%s\", \"after_recovery\": \"%s\", ", document->fail_updates ? "fail" : "warn",
+    printf("\"on_failure\": \"%s\", \"after_recovery\": \"%s\", ",
+           ((const char *const[]){ "warn", "fail", "suspend" })[document->on_failure],
            document->reseal_after_recovery ? "reseal" : "advise");
     printf("\"pin\": {\"min_length\": %u, \"max_length\": %u, \"characters\": \"%s\", \"allow_simple\": %s}, ",
            document->pin.min_length, document->pin.max_length, document->pin.digits_only ? "digits" : "any",

@@ -32,7 +32,7 @@ static void what_is_left_out_has_defaults(void **state)
     assert_int_equal(document.cap, 12);
     assert_int_equal(document.tries, 3);
     assert_false(document.any_root);
-    assert_false(document.fail_updates);
+    assert_int_equal(document.on_failure, UPDATE_WARNS);
     assert_false(document.reseal_after_recovery);
     assert_int_equal(document.pin.min_length, 6);
     assert_int_equal(document.pin.max_length, 20);
@@ -74,7 +74,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(document.cap, 13);
     assert_int_equal(document.tries, 10);
     assert_true(document.any_root);
-    assert_true(document.fail_updates);
+    assert_int_equal(document.on_failure, UPDATE_FAILS);
     assert_true(document.reseal_after_recovery);
     assert_int_equal(document.pin.min_length, 8);
     assert_int_equal(document.pin.max_length, 64);
@@ -185,7 +185,8 @@ static void lockout_rules_and_tries_are_checked(void **state)
     assert_refused("{\"pcrs\":[7,12],\"tries\":11}", "\"tries\": 11");
     assert_refused("{\"pcrs\":[7,12],\"root\":\"none\"}", "neither \"pinned\" nor \"any\"");
     assert_refused("{\"pcrs\":[7,12],\"root\":false}", "\"root\"");
-    assert_refused("{\"pcrs\":[7,12],\"on_failure\":\"suspend\"}", "neither \"warn\" nor \"fail\"");
+    assert_int_equal(parse("{\"pcrs\":[7,12],\"on_failure\":\"suspend\"}").on_failure, UPDATE_SUSPENDS);
+    assert_refused("{\"pcrs\":[7,12],\"on_failure\":\"ask\"}", "neither \"warn\" nor \"fail\" nor \"suspend\"");
     assert_refused("{\"pcrs\":[7,12],\"after_recovery\":\"nothing\"}", "neither \"advise\" nor \"reseal\"");
 }
 

@@ -173,11 +173,12 @@ broken(image_old, facts->images[0].program_is_installed = false);
 broken(image_pins, facts->images[0].pins_are_current = false);
 broken(image_boots, facts->chain = CHAIN_UKI);
 broken(commands_not_bound, facts->status.state.approval.pcrs &= ~(1u << 8));
-broken(file_changed, (strcpy(facts->changed[0].path, "/boot/initrd.img-6.1.0-50-amd64"),
-                      error_set(&facts->changed[0].error, ERROR_REFUSED, "changed by something else"),
-                      facts->changed_count = 1));
+broken(file_changed,
+       (strcpy(facts->changed[0].path, "/boot/initrd.img-6.1.0-50-amd64"),
+        error_set(&facts->changed[0].error, ERROR_REFUSED, "changed by something else"), facts->changed_count = 1));
 broken(next_refused, (error_set(&facts->next.error, ERROR_REFUSED, "the next boot, \"Debian\", is not approved"),
                       error_remedy(&facts->next.error, "look")));
+broken(suspended, (facts->status.has_suspension = true, facts->status.suspension.until = 1));
 broken(not_predicted, (facts->next.unpredictable = 1u << 9, strcpy(facts->next.why[9], "a btrfs")));
 
 static const struct {
@@ -238,6 +239,7 @@ static const struct {
     { commands_not_bound, "chain-not-covered", "shim and GRUB, and the policy does not bind PCR 8" },
     { file_changed, "boot-file-changed", "something else" },
     { next_refused, "next-boot-not-approved", "Debian" },
+    { suspended, "bootseal-suspended", "1 more boot may open" },
     { not_predicted, "pcr-unpredictable", "PCR 9" },
 };
 
@@ -383,8 +385,14 @@ static void test_mark_fixed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(test_healthy),         test(test_each), test(test_every_kind_has_a_row), test(test_what_is_no_finding),
-        test(test_approved_values), test(test_next_boot_not_known), test(test_many), test(test_mark_fixed),
+        test(test_healthy),
+        test(test_each),
+        test(test_every_kind_has_a_row),
+        test(test_what_is_no_finding),
+        test(test_approved_values),
+        test(test_next_boot_not_known),
+        test(test_many),
+        test(test_mark_fixed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

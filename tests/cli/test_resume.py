@@ -1,0 +1,43 @@
+"""bootseal resume: a suspension is over at once, and nothing of it comes back."""
+
+from suspension import CHANGED, left, resume, suspend
+
+
+def test_threat_19_an_old_header_brings_none_back(bench, enrolled):
+    """After `resume` the header that had it is refused."""
+    suspend(bench, "--reboots", "15")
+    old = enrolled.header()
+    assert resume(bench) == {"resumed": True, "renewed": False}
+    enrolled.put_header(old)
+    bench.boot(CHANGED)
+    done = bench.unlock_all()
+    assert done.rc in (3, 9) and done.prompts == ()
+
+
+def test_resume_ends_it(bench, enrolled):
+    """At once; and there is none to end afterwards."""
+    suspend(bench, "--reboots", "5")
+    assert resume(bench)["resumed"]
+    assert left(bench) is None
+    assert not resume(bench)["resumed"]
+    bench.boot(CHANGED)
+    assert bench.unlock(enrolled).rc == 3
+    bench.boot()
+    assert bench.unlock(enrolled).rc == 0
+
+
+def test_resume_renews_a_secret_without_a_pin(bench, volume):
+    """What a suspended boot may have given away opens nothing afterwards."""
+    bench.enroll(volume, "--no-pin", pin=None)
+    old, slots = volume.token(), volume.keyslots()
+    suspend(bench, "--allow-no-pin")
+    exposed = volume.header()
+    bench.boot(CHANGED)
+    assert bench.unlock_all().rc == 0
+    assert resume(bench) == {"resumed": True, "renewed": True}
+    assert volume.token()["tpm"]["private"] != old["tpm"]["private"] and volume.token()["id"] != old["id"]
+    assert len(volume.keyslots()) == len(slots) and not volume.tokens("bootseal-pending")
+    bench.boot()
+    assert bench.unlock_all().rc == 0
+    volume.put_header(exposed)
+    assert bench.unlock_all().rc in (3, 9)
