@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "protect/initramfs.h"
+#include "protect/suspend.h"
 #include "protect/update/foresee.h"
 
 static const char *const initrds[] = { "/boot/initrd.img-*", NULL };
@@ -20,6 +21,7 @@ static void approve(const struct call *call, const struct foresee_request *reque
     whole.ends = FORESEE_ENDS_UPDATE; /* the initramfs's own hook has made one */
     r = foresee(&whole, &result, &ret->why);
     ret->opens = !r && (result->next_opens || result->by_suspension);
+    ret->by_suspension = ret->opens && !result->next_opens;
     if (!r)
         ret->why = result->why;
 }
@@ -34,6 +36,24 @@ void next_boot_trust(const struct call *call, struct tpm *tpm, bool current_valu
     approve(call, &request, ret);
 }
 
+/* The boot that nobody can foresee. A protector without a PIN, and whatever else is in the way, leaves it as it is. */
+static void suspend_instead(const struct call *call, struct tpm *tpm, struct next_boot *ret)
+{
+    const struct suspend_request request = {
+        .tpm = tpm,
+        .state_folder = call_state_folder(call),
+        .report_path = call_report(call),
+        .reboots = 1,
+        .purpose = SUSPEND_UPDATE,
+        .then_reseal = true,
+        .keep = true,
+    };
+    struct suspend_result result;
+    struct error ignored;
+
+    ret->opens = ret->by_suspension = !suspend(&request, &result, &ignored);
+}
+
 void next_boot_approve(const struct call *call, struct tpm *tpm, bool current_values, struct next_boot *ret)
 {
     const struct foresee_request request = {
@@ -42,6 +62,8 @@ void next_boot_approve(const struct call *call, struct tpm *tpm, bool current_va
     };
 
     approve(call, &request, ret);
+    if (!ret->opens)
+        suspend_instead(call, tpm, ret);
 }
 
 void next_boot_rebuild(const struct call *call, struct tpm *tpm, bool current_values, struct next_boot *ret)
@@ -56,6 +78,11 @@ void next_boot_tell(const struct next_boot *boot, const char *opening, const cha
 {
     if (boot->rebuilt.kind != ERROR_NONE)
         return;
+    if (boot->by_suspension) {
+        log_warning("the next boot could not be approved ahead: %s", boot->why.text);
+        log_info("it is let through once, and approved when it was good: the next boot %s", opening);
+        return;
+    }
     if (boot->opens) {
         log_info("the initramfs now carries the pins, and the boot that it will give is approved: the next boot %s",
                  opening);

@@ -7,14 +7,16 @@
 
 struct next_boot {
     struct error rebuilt; /* kind ERROR_NONE: the initramfs was built */
-    bool opens;           /* the next boot is approved: it asks for what is enrolled */
-    struct error why;     /* why it is not, if that is known */
+    bool opens;           /* the next boot is approved, or suspended: it asks for what is enrolled */
+    bool by_suspension;   /* it is not approved: a suspension lets it through, and boot-ok approves it then */
+    struct error why;     /* why it is not approved, if that is known */
 };
 
 /* Predicts and approves what boots now, since whoever enrolls vouches for it: all that it rests on goes on record. */
 void next_boot_trust(const struct call *call, struct tpm *tpm, bool current_values, struct next_boot *ret);
 
-/* Builds the initramfs, predicts and approves what that gives. A boot that cannot be predicted is no failure. */
+/* Builds the initramfs, predicts and approves what that gives. A boot that cannot be predicted is no failure: where
+ * every protector has a PIN, a suspension for one reboot lets it through. */
 void next_boot_rebuild(const struct call *call, struct tpm *tpm, bool current_values, struct next_boot *ret);
 
 /* The same for an initramfs that was built already. */

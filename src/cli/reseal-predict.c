@@ -119,6 +119,13 @@ static int fall_back(const struct call *call, const struct update_hook *hook, st
     return (int)error->kind;
 }
 
+static enum foresee_ends ends(const struct call *call, const struct update_hook *hook)
+{
+    if (call_flag(call, "keep-suspended"))
+        return FORESEE_ENDS_NONE;
+    return hook ? FORESEE_ENDS_UPDATE : FORESEE_ENDS_ANY;
+}
+
 static int predict(const struct call *call, const struct update_hook *hook, struct tpm *tpm, struct error *error)
 {
     cleanup(foresee_end) struct foresee_result *result = NULL;
@@ -135,7 +142,7 @@ static int predict(const struct call *call, const struct update_hook *hook, stru
         .trusted = call_option(call, "trust"),
         .slot = call_option(call, "slot"),
         .allow_rescue = call_flag(call, "allow-rescue"),
-        .ends = hook ? FORESEE_ENDS_UPDATE : FORESEE_ENDS_ANY,
+        .ends = ends(call, hook),
     };
     int r = foresee(&request, &result, error);
 

@@ -18,6 +18,7 @@ static const struct option_row options[] = {
     { "trust", "FILE", "with --predict: a boot file that you vouch for" },
     { "slot", "DIR", "with --predict: where a verified update is mounted" },
     { "or-suspend", NULL, "with --predict: where the next boot cannot be approved, suspend for one reboot" },
+    { "keep-suspended", NULL, "with --predict: leave a suspension, another hook follows" },
     { "allow-rescue", NULL, "with --predict: approve boots that give a shell too" },
     { "policy", "NAME|FILE", "instead of " MACHINE_POLICY ", for what a hook's failure means" },
     { "hook", "NAME", "called by this update hook: a failure follows the policy's on_failure" },
@@ -134,8 +135,9 @@ static int check_options(const struct call *call, struct error *error)
 {
     static const struct {
         const char *option, *way;
-    } of_one[] = { { "keep", "current" }, { "built", "predict" },      { "trust", "predict" },
-                   { "slot", "predict" }, { "or-suspend", "predict" }, { "allow-rescue", "predict" } };
+    } of_one[] = { { "keep", "current" },        { "built", "predict" },      { "trust", "predict" },
+                   { "slot", "predict" },        { "or-suspend", "predict" }, { "keep-suspended", "predict" },
+                   { "allow-rescue", "predict" } };
     const char *way = NULL;
 
     for (size_t i = 0; i < array_size(ways); i++) {

@@ -36,6 +36,7 @@ digest() {
 stdin=closed
 [ ! -e "/proc/$$/fd/0" ] || stdin=$(readlink "/proc/$$/fd/0")
 hook='' built='' slot='' previous=''
+[ "$1" != suspend ] || hook=suspend
 for word; do
     case $previous in
     --hook) hook=$word ;;

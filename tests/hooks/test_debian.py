@@ -4,23 +4,31 @@ import shutil
 
 import pytest
 
-from conftest import GRUB_CFG
+from conftest import GRUB_CFG, STATE
 
 PREDICT = "reseal --predict --hook "
+PREDICT_FIRST = "reseal --predict --keep-suspended --hook "
 ESP = "boot/efi"
 
 
-def initramfs_words(system):
+def hooks(system):
+    """The names of the hooks that have called."""
+    return [words.split("--hook ")[1].split()[0] for words in system.words()]
+
+
+def initramfs_words(system, how=PREDICT):
     """How the hook of update-initramfs calls."""
-    return f"{PREDICT}initramfs --built /boot/initrd.img-{system.version}"
+    return f"{how}initramfs --built /boot/initrd.img-{system.version}"
 
 
 def test_update_initramfs(system):
-    """One call, with the image that was built and is in place; all of it Debian's own."""
+    """Suspended while it is built, then one call with the image that is in place; all of it Debian's own."""
+    system.path(f"{STATE}/pins.json").write_text("{}", encoding="ascii")
     before = system.digest(f"boot/initrd.img-{system.version}")
     real = {system.path("usr/sbin/mkinitramfs.real"): "/usr/sbin/mkinitramfs"}
     system.check("update-initramfs", "-u", binds=real)
-    call, = system.calls()
+    suspended, call = system.calls()
+    assert suspended.words == "suspend --update --quiet" and suspended.stdin == "/dev/null"
     assert call.words == initramfs_words(system)
     assert call.built == system.digest(f"boot/initrd.img-{system.version}") != before
     assert call.stdin == "closed"
@@ -70,7 +78,7 @@ def test_kernel_package(system):
 
     system.check("dpkg", "--install", package)
     initramfs, kernel = system.calls()
-    assert initramfs.words == f"{PREDICT}initramfs --built /boot/initrd.img-{version}"
+    assert initramfs.words == f"{PREDICT_FIRST}initramfs --built /boot/initrd.img-{version}"
     assert initramfs.built == system.digest(f"boot/initrd.img-{version}")
     assert initramfs.grub_cfg == before
     assert kernel.words == f"{PREDICT}kernel"
@@ -91,7 +99,7 @@ def test_kernel_package_and_a_failure_at_the_end(system):
     system.fail("kernel", 0)
     system.check("dpkg", "--configure", "--pending")
     assert system.package_status(system.kernel_package) == "installed"
-    assert [words.split()[3] for words in system.words()] == ["initramfs", "kernel"]
+    assert hooks(system) == ["initramfs", "kernel"]
 
 
 @pytest.mark.full
@@ -102,7 +110,7 @@ def test_kernel_package_and_a_failure_before_grub(system):
     assert result.status == 1, result.output
     assert system.package_status(system.kernel_package) == "half-configured"
     assert system.path("boot/grub/grub.cfg").read_text(encoding="utf-8") == GRUB_CFG
-    assert system.words() == [initramfs_words(system)]
+    assert system.words() == [initramfs_words(system, PREDICT_FIRST)]
     system.fail("initramfs", 0)
     system.check("dpkg", "--configure", "--pending")
 
@@ -213,7 +221,7 @@ def test_systemd_boot_follows_update_initramfs(systemd_boot):
     assert system.words() == [initramfs_words(system)]
     assert f"initrd.img-{version}" in loader_files(system)
     system.check("dpkg", "--install", system.package_file(system.kernel_package), **system.environment)
-    assert [words.split()[3] for words in system.words()] == ["initramfs", "kernel"]
+    assert hooks(system) == ["initramfs", "kernel"]
     hook = system.path("etc/initramfs/post-update.d/zzz-bootseal")
     hook.chmod(0o644)
     system.check("update-initramfs", "-u", **system.environment)

@@ -179,16 +179,20 @@ def fwupd_variable(status):
 ], ids=["capsule", "indicated", "other-indication", "no-indication", "fwupd-waits", "fwupd-done", "fwupd-short",
         "program-alone"])
 def test_firmware_update(system, path, content, warns):
-    """What waits is told, on a machine that has something to lose; the look at the next boot comes all the same."""
+    """The next boot is suspended, and where that is refused what waits is told, on a machine that has something to lose;
+    the look at the next boot comes all the same."""
     system.path(path).parent.mkdir(parents=True, exist_ok=True)
     system.path(path).write_bytes(content)
     hook = "/usr/lib/bootseal/hooks/shutdown"
     words = ["reseal --predict --hook shutdown --quiet"]
     assert system.check(hook) == "" and system.words() == words
     system.path(f"{STATE}/pins.json").write_text("{}", encoding="ascii")
+    suspends = ["suspend --firmware --quiet"] if warns else []
+    assert system.check(hook) == "" and system.words() == suspends + words
+    system.fail("suspend", 10)
     output = system.check(hook)
     assert ("the firmware will update itself" in output) == warns and (output == "") != warns
-    assert system.words() == words
+    assert system.words() == suspends + words
     system.fail("shutdown", 3)
     assert system.run(hook).status == 3
     system.path(path).unlink()

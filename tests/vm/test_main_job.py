@@ -64,6 +64,14 @@ def copy_of(sealed, tmp_path, pytestconfig):
         machine.disks[0].unlink()
 
 
+def refused_without_authority(machine) -> str:
+    """Root of the running system with the PIN, but not the state folder's keys (threat row 10): what it is told."""
+    machine.check(f"mkdir -m 700 /run/without && cp {STATE}/*.json /run/without/ && chmod 600 /run/without/*")
+    status, output = machine.run(f"bootseal unlock --test --state-dir /run/without --pin-file /run/pin {ROOT_DEVICE}")
+    assert status == 3, output
+    return output
+
+
 def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
     """The PIN alone leads to multi-user; root there cannot unseal with it (threat row 10)."""
     machine, _ = copy_of()
@@ -83,9 +91,7 @@ def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
     assert (entries[0]["BOOTSEAL_VOLUME"], entries[0]["PRIORITY"]) == (layout.volume_name, "6")
 
     write_secrets(machine, layout)
-    machine.check(f"mkdir -m 700 /run/without && cp {STATE}/*.json /run/without/ && chmod 600 /run/without/*")
-    status, output = machine.run(f"bootseal unlock --test --state-dir /run/without --pin-file /run/pin {ROOT_DEVICE}")
-    assert status == 3 and "capped" in output, output
+    assert "capped" in refused_without_authority(machine)
     status, output = machine.run(f"bootseal unlock --test --pin-file /run/pin {ROOT_DEVICE}")
     assert status == 0 and "by the authority" in output, output
     status = json.loads(machine.check("bootseal status --json"))
@@ -165,3 +171,29 @@ def test_threat_01_initrd_replaced(copy_of, layout):
 def test_threat_02_secure_boot_off(copy_of, layout):
     machine, _ = copy_of(secure_boot=False)
     expect_refusal(machine, layout, 7)
+
+
+@pytest.mark.full
+def test_threat_10_suspended_for_one_reboot(copy_of, layout):
+    """The changed boot asks for the PIN and says so; root there cannot unseal; the boot after it is refused."""
+    machine, image = copy_of()
+    machine.start()
+    enter_pin(machine, layout)
+    machine.wait_shell()
+    assert "suspended: 1 reboot left" in machine.check("bootseal suspend")
+    machine.power_off()
+
+    image.boot.edit("/grub/grub.cfg", lambda text: text.replace(b" quiet", b" quiet planted=1", 1))
+    machine.start()
+    shown = enter_pin(machine, layout)
+    assert "bootseal is suspended (by hand): this boot is not an approved one" in shown, shown
+    assert "0 more reboots are covered" in shown and "Please unlock disk" not in shown, shown
+    machine.wait_shell()
+    assert "planted=1" in machine.check("cat /proc/cmdline")
+    entries = entries_of_boot_ok(machine)
+    assert journal.kinds(entries)[:3] == ["SUSPENDED", "PIN", "CHANGED"], entries
+    assert "8" in entries[0]["BOOTSEAL_PCRS"].split(", ")
+    write_secrets(machine, layout)
+    refused_without_authority(machine)
+    machine.power_off()
+    expect_refusal(machine, layout, 8)
