@@ -43,15 +43,11 @@ static void suspend_instead(const struct call *call, struct tpm *tpm, struct nex
         .tpm = tpm,
         .state_folder = call_state_folder(call),
         .report_path = call_report(call),
-        .reboots = 1,
-        .purpose = SUSPEND_UPDATE,
-        .then_reseal = true,
-        .keep = true,
     };
     struct suspend_result result;
     struct error ignored;
 
-    ret->opens = ret->by_suspension = !suspend(&request, &result, &ignored);
+    ret->opens = ret->by_suspension = !suspend_for_update(&request, &result, &ignored);
 }
 
 void next_boot_approve(const struct call *call, struct tpm *tpm, bool current_values, struct next_boot *ret)

@@ -81,13 +81,9 @@ static int suspend_instead(const struct call *call, struct tpm *tpm, struct erro
         .tpm = tpm,
         .state_folder = call_state_folder(call),
         .report_path = call_report(call),
-        .reboots = 1,
-        .purpose = SUSPEND_UPDATE,
-        .then_reseal = true,
-        .keep = true,
     };
     struct suspend_result result;
-    int r = suspend(&request, &result, error);
+    int r = suspend_for_update(&request, &result, error);
 
     if (!r && !call_flag(call, "json") && !call_flag(call, "quiet"))
         suspend_print_line(&result);

@@ -165,6 +165,21 @@ int suspend(const struct suspend_request *request, struct suspend_result *ret, s
     return r;
 }
 
+int suspend_for_update(const struct suspend_request *where, struct suspend_result *ret, struct error *error)
+{
+    const struct suspend_request request = {
+        .tpm = where->tpm,
+        .state_folder = where->state_folder,
+        .report_path = where->report_path,
+        .reboots = 1,
+        .purpose = SUSPEND_UPDATE,
+        .then_reseal = true,
+        .keep = true,
+    };
+
+    return suspend(&request, ret, error);
+}
+
 int resume(const struct suspend_request *request, struct suspend_result *ret, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };

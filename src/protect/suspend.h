@@ -43,6 +43,10 @@ struct suspend_result {
  */
 int suspend(const struct suspend_request *request, struct suspend_result *ret, struct error *error);
 
+/* For an update that nobody could foresee: one reboot, and boot-ok approves what it measures. One that covers the next
+ * boot already serves. The rest of `where` is not looked at: TPM, state folder and report. */
+int suspend_for_update(const struct suspend_request *where, struct suspend_result *ret, struct error *error);
+
 /* Ends it, if there is one; what is over by itself is cleared away too. */
 int resume(const struct suspend_request *request, struct suspend_result *ret, struct error *error);
 
