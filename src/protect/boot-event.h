@@ -18,9 +18,8 @@
 #define BOOT_EVENT_NOT_CAPPED "47d136c607f64e82ae0706af53b75920"    /* the boot's right to unseal was not ended */
 #define BOOT_EVENT_NO_REPORT "627be3ef689a4e55bead618f378bade7"     /* the initramfs has recorded nothing */
 #define BOOT_EVENT_COUNTER_RESET "0c353b2176a5499889f8dabe42aec203" /* the counter of wrong PINs was set to 0 */
-#define BOOT_EVENT_SUSPENDED                                                                                           \
-    "c6affdf2f39740ee84f10d1caa46923b" /* a suspension opened it: the boot state is not approved */
-#define BOOT_EVENT_RESUMED "a14cbbf045424e479eedb0c7d9893bbf" /* the suspension is ended */
+#define BOOT_EVENT_SUSPENDED "c6affdf2f39740ee84f10d1caa46923b"     /* opened by a suspension, not approved */
+#define BOOT_EVENT_RESUMED "a14cbbf045424e479eedb0c7d9893bbf"       /* the suspension is ended */
 
 #define BOOT_EVENT_CHANGED "0d99c41ca9214485bd7365c8c5a6152c"   /* what changed in a boot that is not approved */
 #define BOOT_EVENT_RESEALED "f2bd163ff5614e57b3d01abbd07764d4"  /* recorded updates explain it: it is approved now */

@@ -1,5 +1,6 @@
 /* First half of an enrolment: everything that can be refused. */
 #include "luks/recovery.h"
+#include "policy/suspension.h"
 #include "protect/approve.h"
 #include "protect/boot-state.h"
 #include "protect/check-root.h"
@@ -226,12 +227,26 @@ static int read_boot_values(struct enroll *enroll, struct error *error)
     return r ? r : policy_document_check_values(document, &enroll->boot_values, !enroll->request.no_pin, error);
 }
 
+/* resume would not know of it: the suspension says that nothing without a PIN is under it. */
+static int refuse_without_pin_while_suspended(const struct enroll *enroll, struct error *error)
+{
+    struct suspension suspension;
+
+    if (!enroll->request.no_pin || !suspension_find(&enroll->state.approval, &suspension))
+        return 0;
+    error_set(error, ERROR_REFUSED,
+              "bootseal is suspended: a protector without a PIN would open the volume to any system that is started");
+    return error_remedy(error, "run: bootseal resume");
+}
+
 static int draft_approval(struct enroll *enroll, struct error *error)
 {
     const struct policy_document *document = &enroll->request.document;
     struct branch branch;
-    int r = approve_draft(&enroll->state, document->bank, document->pcrs, document->cap, &enroll->draft, error);
+    int r = refuse_without_pin_while_suspended(enroll, error);
 
+    r = r ? r
+          : approve_draft(&enroll->state, document->bank, document->pcrs, document->cap, &enroll->draft, error);
     if (r || approval_find_branch(&enroll->draft, BRANCH_BOOT) >= 0)
         return r;
     r = approve_boot_branch(&enroll->draft, &enroll->boot_values, &branch, error);

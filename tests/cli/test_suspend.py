@@ -113,6 +113,17 @@ def test_without_a_pin_it_is_refused(bench, volume):
     assert volume.header() == before
 
 
+def test_nothing_without_a_pin_is_enrolled_meanwhile(bench, enrolled):
+    """resume would not renew it: status 10, until then."""
+    assert enrolled
+    second = bench.volume()
+    suspend(bench)
+    result = bench.try_enroll(second, "--no-pin", pin=None)
+    assert result.rc == 10 and "bootseal resume" in result.stderr and not second.tokens("bootseal")
+    assert resume(bench)["resumed"]
+    assert bench.try_enroll(second, "--no-pin", pin=None).rc == 0
+
+
 def test_volume_key_without_a_pin_is_always_refused(bench, volume):
     """The secret would be the volume key, which resume cannot renew."""
     bench.enroll(volume, "--no-pin", "--payload", "volume-key", pin=None)
