@@ -7,6 +7,12 @@
 
 #include <string.h>
 
+/* What the branches of one document share. */
+struct writer {
+    bool words; /* what people and the state folder want to know of boot branches, beside their values */
+    struct value_table table;
+};
+
 /* json-c has no object for null: the key with no value is how it is written. */
 static int add_null(struct json_object *object, const char *key, struct error *error)
 {
@@ -47,27 +53,33 @@ static int write_origin(const struct branch *branch, struct json_object *object,
     return r;
 }
 
-static int write_boot(const struct approval *approval, const struct branch *branch, struct value_table *table,
-                      struct json_object *object, struct error *error)
+static int write_words(const struct branch *branch, struct json_object *object, struct error *error)
 {
     char label[sizeof(branch->label)];
-    struct json_object *places;
     int r;
 
-    /* what the reader would refuse must not be written: the token would be lost */
+    /* what the reader would refuse must not be written: the list would be lost */
     memcpy(label, branch->label, sizeof(label));
     if (!branch_label_clean(label) || branch->source >= array_size(branch_source_words))
         return error_set(error, ERROR_FAILED, "the branch \"%s\" cannot be written", label);
     r = json_add(object, "label", json_object_new_string(label), error);
     r = r ? r : json_add(object, "source", json_object_new_string(branch_source_words[branch->source]), error);
-    r = r ? r : write_origin(branch, object, error);
+    return r ? r : write_origin(branch, object, error);
+}
+
+static int write_boot(const struct approval *approval, const struct branch *branch, struct writer *writer,
+                      struct json_object *object, struct error *error)
+{
+    struct json_object *places;
+    int r = writer->words ? write_words(branch, object, error) : 0;
+
     r = r ? r : add_array(object, "values", &places, error);
     for (unsigned i = 0; !r && i < PCR_COUNT; i++) {
         size_t place;
 
         if (!(approval->pcrs & (1u << i)))
             continue;
-        r = place_of(table, &branch->values, i, &place, error);
+        r = place_of(&writer->table, &branch->values, i, &place, error);
         r = r ? r : json_append(places, json_object_new_int64((int64_t)place), error);
     }
     return r;
@@ -89,11 +101,11 @@ static int write_purpose(const struct branch *branch, struct json_object *object
     return r;
 }
 
-static int write_suspend(const struct approval *approval, const struct branch *branch, struct value_table *table,
+static int write_suspend(const struct approval *approval, const struct branch *branch, struct writer *writer,
                          struct json_object *object, struct error *error)
 {
     size_t place;
-    int r = place_of(table, &branch->values, approval->cap, &place, error);
+    int r = place_of(&writer->table, &branch->values, approval->cap, &place, error);
 
     if (!r && branch->has_clock && branch->clock_ms > CLOCK_MS_MAX)
         return error_set(error, ERROR_FAILED, "a suspension's clock of %llu ms cannot be written",
@@ -116,7 +128,7 @@ static int write_authority(const struct branch *branch, struct json_object *obje
     return json_add(object, "public", json_new_base64(area, sizeof(area)), error);
 }
 
-static int write_branch(const struct approval *approval, const struct branch *branch, struct value_table *table,
+static int write_branch(const struct approval *approval, const struct branch *branch, struct writer *writer,
                         struct json_object *object, struct error *error)
 {
     int r;
@@ -128,9 +140,9 @@ static int write_branch(const struct approval *approval, const struct branch *br
         return r;
     switch (branch->kind) {
     case BRANCH_BOOT:
-        return write_boot(approval, branch, table, object, error);
+        return write_boot(approval, branch, writer, object, error);
     case BRANCH_SUSPEND:
-        return write_suspend(approval, branch, table, object, error);
+        return write_suspend(approval, branch, writer, object, error);
     case BRANCH_AUTHORITY:
     default:
         return write_authority(branch, object, error);
@@ -138,7 +150,7 @@ static int write_branch(const struct approval *approval, const struct branch *br
 }
 
 /* "branches" and "objects", as they stand at the top and in "next". */
-static int write_lists(const struct approval *approval, struct value_table *table, struct json_object *object,
+static int write_lists(const struct approval *approval, struct writer *writer, struct json_object *object,
                        struct error *error)
 {
     struct json_object *list;
@@ -148,7 +160,7 @@ static int write_lists(const struct approval *approval, struct value_table *tabl
         struct json_object *branch = json_object_new_object();
 
         r = json_append(list, branch, error);
-        r = r ? r : write_branch(approval, &approval->branches[i], table, branch, error);
+        r = r ? r : write_branch(approval, &approval->branches[i], writer, branch, error);
     }
     r = r ? r : add_array(object, "objects", &list, error);
     for (size_t i = 0; !r && i < approval->object_count; i++)
@@ -156,7 +168,7 @@ static int write_lists(const struct approval *approval, struct value_table *tabl
     return r;
 }
 
-static int write_next(const struct approval *next, struct value_table *table, struct json_object *object,
+static int write_next(const struct approval *next, struct writer *writer, struct json_object *object,
                       struct error *error)
 {
     struct json_object *inner;
@@ -166,7 +178,7 @@ static int write_next(const struct approval *next, struct value_table *table, st
         return add_null(object, "next", error);
     inner = json_object_new_object();
     r = json_add(object, "next", inner, error);
-    return r ? r : write_lists(next, table, inner, error);
+    return r ? r : write_lists(next, writer, inner, error);
 }
 
 static int write_selection(const struct approval *approval, struct json_object *object, struct error *error)
@@ -192,16 +204,33 @@ static int check_selection(const struct approval *approval, const struct approva
     return 0;
 }
 
-int approval_to_json(const struct approval *approval, const struct approval *next, struct json_object *object,
-                     struct error *error)
+static void free_writer(struct writer *writer)
 {
-    cleanup(value_table_free) struct value_table table = { .bank = approval->bank };
+    value_table_free(&writer->table);
+}
+
+static int write_all(const struct approval *approval, const struct approval *next, bool words,
+                     struct json_object *object, struct error *error)
+{
+    cleanup(free_writer) struct writer writer = { .words = words, .table.bank = approval->bank };
     struct json_object *values;
     int r = check_selection(approval, next, error);
 
     r = r ? r : write_selection(approval, object, error);
-    r = r ? r : write_lists(approval, &table, object, error);
-    r = r ? r : write_next(next, &table, object, error);
-    r = r ? r : value_table_to_json(&table, &values, error);
+    r = r ? r : write_lists(approval, &writer, object, error);
+    r = r ? r : write_next(next, &writer, object, error);
+    r = r ? r : value_table_to_json(&writer.table, &values, error);
     return r ? r : json_add(object, "values", values, error);
+}
+
+int approval_to_json(const struct approval *approval, const struct approval *next, struct json_object *object,
+                     struct error *error)
+{
+    return write_all(approval, next, true, object, error);
+}
+
+int approval_to_token(const struct approval *approval, const struct approval *next, struct json_object *object,
+                      struct error *error)
+{
+    return write_all(approval, next, false, object, error);
 }

@@ -106,22 +106,32 @@ static int read_origin(const struct json_view *view, struct branch *ret, struct 
     return !r && json_has(view, "kept") ? json_get_bool(view, "kept", &ret->kept, error) : r;
 }
 
+/* Tokens have neither. */
+static int read_label_and_source(const struct json_view *view, struct branch *ret, struct error *error)
+{
+    unsigned source = BRANCH_MEASURED;
+    const char *label;
+    int r = 0;
+
+    if (json_has(view, "label")) {
+        r = json_get_string(view, "label", BRANCH_LABEL_MAX, &label, error);
+        if (r)
+            return r;
+        strcpy(ret->label, label); /* at most BRANCH_LABEL_MAX bytes, as just checked */
+        if (!branch_label_clean(ret->label))
+            return json_fault(view, "label", error, "has a control character");
+    }
+    if (json_has(view, "source"))
+        r = read_word(view, "source", branch_source_words, array_size(branch_source_words), &source, error);
+    ret->source = r ? BRANCH_MEASURED : (enum branch_source)source;
+    return r;
+}
+
 static int read_boot(const struct reader *reader, const struct json_view *view, struct branch *ret, struct error *error)
 {
-    const char *label;
-    unsigned source;
-    int r = json_get_string(view, "label", BRANCH_LABEL_MAX, &label, error);
+    int r = read_label_and_source(view, ret, error);
 
-    if (r)
-        return r;
-    strcpy(ret->label, label); /* at most BRANCH_LABEL_MAX bytes, as just checked */
-    if (!branch_label_clean(ret->label))
-        return json_fault(view, "label", error, "has a control character");
-    r = read_word(view, "source", branch_source_words, array_size(branch_source_words), &source, error);
-    if (r)
-        return r;
-    ret->source = (enum branch_source)source;
-    r = read_origin(view, ret, error);
+    r = r ? r : read_origin(view, ret, error);
     return r ? r : read_places(reader, view, &ret->values, error);
 }
 

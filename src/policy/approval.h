@@ -114,6 +114,11 @@ uint32_t approval_mismatch(const struct approval *approval, const struct pcr_val
 int approval_to_json(const struct approval *approval, const struct approval *next, struct json_object *object,
                      struct error *error);
 
+/* The same for a token: a LUKS2 header has little room, so what the unlocker has no use for is left out: labels, sources
+ * and origins of boot branches. The reader takes them as empty, and a source as measured. */
+int approval_to_token(const struct approval *approval, const struct approval *next, struct json_object *object,
+                      struct error *error);
+
 /* The reverse, total and bounded. *ret_has_next tells whether `next` was there; ret_next may be NULL. On failure both
  * results stay as they were. */
 int approval_from_json(const struct json_view *view, struct approval *ret, struct approval *ret_next,

@@ -56,7 +56,7 @@ int approve_write_token(struct volume *volume, const struct state *state, const 
     if (!r)
         r = json_add(token, TARGET_INDEX_KEY, json_new_hex(state->pins.index.name.bytes, NAME_BYTES), error);
     if (!r)
-        r = approval_to_json(approval, next, token, error);
+        r = approval_to_token(approval, next, token, error);
     return r ? r : volume_token_write(volume, &number, token, error);
 }
 

@@ -89,7 +89,7 @@ static int check_others(struct enroll *enroll, struct error *error)
 static int approval_bytes(const struct enroll *enroll, size_t *ret, struct error *error)
 {
     cleanup(json_free) struct json_object *object = json_object_new_object();
-    int r = object ? approval_to_json(&enroll->draft, &enroll->draft, object, error) : error_no_memory(error);
+    int r = object ? approval_to_token(&enroll->draft, &enroll->draft, object, error) : error_no_memory(error);
 
     if (!r && !json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, ret))
         return error_no_memory(error);

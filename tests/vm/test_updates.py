@@ -188,6 +188,7 @@ def test_removed_kernel_is_refused(machine, layout, kernels, progress):
     machine.enter_passphrase(layout)
     assert "not the approved one" in machine.before, machine.before
     assert not re.search(pin_prompt(layout.volume_name), machine.before) and PIN not in machine.before
+    machine.wait_shell()
     machine.power_off()
 
 

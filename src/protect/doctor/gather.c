@@ -80,15 +80,15 @@ static void look_at_tpm(struct tpm *tpm, struct doctor_facts *facts)
         facts->active_pcrs = 0;
 }
 
-/* Both as JSON: whatever was changed, were it but a label, is seen. */
+/* Both as JSON, as far as a token has it. */
 static bool same_list(const struct approval *a, const struct approval *b)
 {
     cleanup(json_free) struct json_object *left = json_object_new_object();
     cleanup(json_free) struct json_object *right = json_object_new_object();
     struct error ignored;
 
-    return left && right && !approval_to_json(a, NULL, left, &ignored) && !approval_to_json(b, NULL, right, &ignored) &&
-           json_object_equal(left, right);
+    return left && right && !approval_to_token(a, NULL, left, &ignored) &&
+           !approval_to_token(b, NULL, right, &ignored) && json_object_equal(left, right);
 }
 
 static bool list_is_good(struct volume *volume, const struct state *state)

@@ -130,7 +130,7 @@ static int list_bytes(const struct rotate *rotate, size_t *ret, struct error *er
 
     *ret = 0;
     if (!r && approval->object_count)
-        r = approval_to_json(approval, approval, object, error);
+        r = approval_to_token(approval, approval, object, error);
     if (!r && !json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, ret))
         r = error_no_memory(error);
     *ret += LIST_SLACK_BYTES;

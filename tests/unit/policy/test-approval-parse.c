@@ -248,8 +248,6 @@ static void odd_branches_are_refused(void **state)
     refuse_branch("{\"kind\":\"\"}", "\"kind\"");
     refuse_branch("{\"kind\":\"a kind that is far too long\"}", "longer than");
     refuse_branch("{\"kind\":1}", "\"kind\": must be");
-    refuse_branch("{\"kind\":\"boot\",\"source\":\"measured\",\"values\":[0,0]}", "\"label\": missing");
-    refuse_branch("{\"kind\":\"boot\",\"label\":\"a\",\"values\":[0,0]}", "\"source\": missing");
     refuse_branch("{\"kind\":\"boot\",\"label\":\"a\",\"source\":\"hearsay\",\"values\":[0,0]}", "\"hearsay\"");
     refuse_branch("{\"kind\":\"boot\",\"label\":\"a\",\"source\":\"measured\"}", "\"values\": missing");
     document.branches = "[7]";
