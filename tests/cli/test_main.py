@@ -9,8 +9,8 @@ import pytest
 
 from bootseal import PROGRAM, SCHEMAS
 
-VERBS = ["enroll", "unlock", "status", "doctor", "explain", "predict", "reseal", "change-pin", "recovery-key", "remove",
-         "provision", "boot-ok"]
+VERBS = ["enroll", "unlock", "status", "doctor", "explain", "predict", "reseal", "suspend", "resume", "change-pin",
+         "recovery-key", "remove", "provision", "boot-ok"]
 
 
 def test_help_lists_the_verbs(bench):
