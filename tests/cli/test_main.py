@@ -68,7 +68,7 @@ def test_wrong_call(bench, argv, quoted):
 def test_no_tpm(bench, volume, verb):
     """Every verb that needs the TPM says that there is none; the others have something to say all the same."""
     arguments = {"status": [], "doctor": [], "reseal": ["--current"], "recovery-key": ["list", volume], "provision": [],
-                 "boot-ok": []}.get(verb, [volume])
+                 "boot-ok": [], "suspend": [], "resume": []}.get(verb, [volume])
     options = bench.enroll_options if verb == "enroll" else []
     bench.tpm.stop()
     result = bench.bootseal(verb, *options, *arguments)

@@ -72,7 +72,7 @@ def boot_events(boot: BootFiles) -> tuple:
 class Plan:
     """A layout. FILL(workshop) makes its disks, in their order; the volumes lie formatted in the workshop's folder.
 
-    KERNEL: its flavour.  POLICY: what its policy document says besides the PCRs.  ENROLL_OPTIONS: of each volume.
+    KERNEL: its flavour.  POLICY: what its policy document says besides or instead of the PCRs here.  ENROLL_OPTIONS: of each volume.
     INITRD_FILES: {path: content} that the test adds to what Debian's tools made, or replaces in it.
     """
 
@@ -244,10 +244,10 @@ def measure_boot(bench: Bench, boot: BootFiles) -> None:
 
 def enroll(bench: Bench, plan: Plan, folder: Path) -> None:
     """Format the plan's volumes and enroll those that bootseal is to open; the boot state is none yet."""
-    bench.set_policy(pcrs=[BOOT_PCR, CAP_PCR], cap=CAP_PCR, **plan.policy)
+    bench.set_policy(**{"pcrs": [BOOT_PCR, CAP_PCR], "cap": CAP_PCR, **plan.policy})
     # One bank: the firmware, emulated as it is, hashes kernel and initrd for each.
     bench.tpm.tool("tpm2_pcrallocate", "sha256:all+sha1:none+sha384:none+sha512:none")
-    bench.boot()
+    bench.boot({pcr: b"a loader" for pcr in plan.policy.get("pcrs", ()) if pcr != CAP_PCR})
     for volume in plan.volumes:
         path = format_volume(folder / f"{volume.name}.luks", volume)
         if volume.enrolled:
