@@ -47,3 +47,6 @@ int file_make_folder(const char *path, mode_t mode, struct error *error);
 
 /* ERROR_FAILED unless the path is owned by this process's effective user and closed to group and others. */
 int file_check_private(const char *path, struct error *error);
+
+/* The same for the folder and all that is in it, at any depth: anything but files and folders is refused. */
+int file_check_private_folder(const char *path, struct error *error);

@@ -287,7 +287,7 @@ static int open_folder(struct state *state, enum state_mode mode, struct error *
                   state->folder);
         return error_remedy(error, "run: bootseal enroll");
     }
-    r = file_check_private(state->folder, error);
+    r = file_check_private_folder(state->folder, error);
     return r || mode == STATE_READ ? r : take_lock(state, error);
 }
 
