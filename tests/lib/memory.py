@@ -7,38 +7,34 @@
         assert program.end().rc == 0
 """
 
-import base64
-import ctypes
-import hashlib
-import hmac
+import contextlib
 import os
 import re
 import signal
 import subprocess
-import uuid
 from pathlib import Path
 
 from bootseal import BUILD, PATIENCE_S, Result
 
 LIBRARY = BUILD / "tests/stop-at.so"
 
-MAP_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r")
+MAP_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw")
 
 
 def dump(pid: int) -> list:
-    """All that can be read of a process's memory, one piece for each mapping; the kernel's own pages are left out."""
+    """All that a process can have written into its memory, one piece for each mapping."""
     pieces = []
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in maps:
             match = MAP_LINE.match(line)
-            if not match or "[v" in line:
+            if not match:
                 continue
             start, end = (int(number, 16) for number in match.groups())
             try:
                 pieces.append(os.pread(memory.fileno(), end - start, start))
-            except OSError:  # a device's, or past the end of a file
+            except OSError:  # past the end of a file
                 continue
-    assert sum(map(len, pieces)) > 1 << 20, "that is no program's memory"
+    assert sum(map(len, pieces)) > 1 << 16, "that is no program's memory"
     return pieces
 
 
@@ -74,12 +70,19 @@ class Stopped:
         return self._process.pid
 
     def at(self, point: str) -> list:
-        """Let it run until the point; the memory it has then."""
-        return go_on_to(self.pid, point)
+        """Let it run until it stops, which must be at the point; the memory it has then."""
+        name, pieces = next(self.stops())
+        assert name == point, f"it stopped at {name}"
+        return pieces
+
+    def stops(self):
+        """(point, memory) of each stop until it ends."""
+        return stops(self.pid)
 
     def end(self) -> Result:
         """Let it run to its end."""
-        os.kill(self.pid, signal.SIGCONT)
+        for point, _ in self.stops():
+            raise AssertionError(f"it stopped at {point} once more")
         output, errors = self._process.communicate(timeout=PATIENCE_S)
         return Result(self._process.returncode, output.decode(), errors.decode())
 
@@ -89,49 +92,33 @@ def environment_of(*points) -> dict:
     return {"LD_PRELOAD": str(LIBRARY), "STOP_AT": "".join(f"{point}," for point in points)}
 
 
-def go_on_to(pid: int, point: str) -> list:
-    """Let a program run until the point; the memory it has then."""
-    os.kill(pid, signal.SIGCONT)
-    status = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    assert status.si_code == os.CLD_STOPPED, f"it ended before {point}"
-    os.waitid(os.P_PID, pid, os.WSTOPPED)
-    name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
-    assert name == point, f"it stopped at {name}"
-    return dump(pid)
+def go_on(pid: int) -> None:
+    """Let a program run on if it has stopped: one that waits at a prompt would take the signal for the end of a pause."""
+    if re.search(r"^State:\s+T", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE):
+        os.kill(pid, signal.SIGCONT)
 
 
-# ---- the keys of keys-and-policy.md, computed here ----
-
-def stretch(pin: str, token: dict) -> tuple:
-    """A and B: what becomes of a PIN by the token's cost and salt."""
-    kdf, salt = token["kdf"], base64.b64decode(token["kdf"]["salt"])
-    result = ctypes.create_string_buffer(64)
-    code = ctypes.CDLL("libargon2.so.1").argon2id_hash_raw(
-        ctypes.c_uint32(kdf["iterations"]), ctypes.c_uint32(kdf["memory_kib"]), ctypes.c_uint32(kdf["lanes"]),
-        pin.encode(), ctypes.c_size_t(len(pin)), salt, ctypes.c_size_t(len(salt)), result, ctypes.c_size_t(64))
-    assert code == 0
-    return result.raw[:32], result.raw[32:]
-
-
-def expand(ikm: bytes, token: dict, info: str) -> bytes:
-    """HKDF-SHA256 with the protector's UUID as salt, 32 bytes."""
-    key = hmac.digest(uuid.UUID(token["id"]).bytes, ikm, hashlib.sha256)
-    return hmac.digest(key, info.encode() + b"\1", hashlib.sha256)
+@contextlib.contextmanager
+def _patience():
+    """For what could wait for ever."""
+    def give_up(*_):
+        raise TimeoutError("it neither stops nor ends")
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
-def find_passphrase(pieces, volume) -> bytes:
-    """The text of K, found in memory by trying what looks like it."""
-    shape = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
-    for candidate in {text for piece in pieces for text in shape.findall(piece)}:
-        if volume.opens_with(candidate.decode()):
-            return candidate
-    raise AssertionError("K is not in this memory")
-
-
-def find_sealed(pieces, token: dict, mix: bytes, key: bytes) -> bytes:
-    """S, found in memory as what gives K together with B; it stands behind its size."""
-    for piece in pieces:
-        for match in re.finditer(rb"(?=\x20\x00(.{32}))", piece, re.DOTALL):
-            if expand(match.group(1) + mix, token, "bootseal v1 keyslot") == key:
-                return match.group(1)
-    raise AssertionError("S is not in this memory")
+def stops(pid: int):
+    """Let a program run on, again and again: (point, memory) of each stop, until it has ended."""
+    while True:
+        go_on(pid)
+        with _patience():
+            status = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if status.si_code != os.CLD_STOPPED:
+            return
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        yield Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip(), dump(pid)

@@ -6,6 +6,7 @@
  *   unsealed                the TPM has answered TPM2_Unseal
  *   opening, opened         before and after a keyslot is opened
  *   adding                  before a keyslot is made
+ *   capping                 before the cap, bootseal-unlock's last act
  *   exit                    the program is over
  *
  * The point is the process's name meanwhile.
@@ -28,6 +29,9 @@ typedef int (*argon2_function)(uint32_t, uint32_t, uint32_t, const void *, size_
 typedef int (*get_function)(struct crypt_device *, int, char *, size_t *, const char *, size_t);
 typedef int (*add_function)(struct crypt_device *, int, const char *, size_t, const char *, size_t);
 typedef TSS2_RC (*unseal_function)(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR, TPM2B_SENSITIVE_DATA **);
+
+typedef TSS2_RC (*event_function)(ESYS_CONTEXT *, ESYS_TR, ESYS_TR, ESYS_TR, ESYS_TR, const TPM2B_EVENT *,
+                                  TPML_DIGEST_VALUES **);
 
 static const char *points;
 
@@ -74,6 +78,15 @@ EXPORT TSS2_RC Esys_Unseal(ESYS_CONTEXT *context, ESYS_TR object, ESYS_TR sessio
 
     stop_at("unsealed");
     return rc;
+}
+
+EXPORT TSS2_RC Esys_PCR_Event(ESYS_CONTEXT *context, ESYS_TR pcr, ESYS_TR session1, ESYS_TR session2, ESYS_TR session3,
+                              const TPM2B_EVENT *data, TPML_DIGEST_VALUES **digests)
+{
+    event_function next = (event_function)dlsym(RTLD_NEXT, "Esys_PCR_Event");
+
+    stop_at("capping");
+    return next(context, pcr, session1, session2, session3, data, digests);
 }
 
 EXPORT int crypt_volume_key_get(struct crypt_device *device, int keyslot, char *key, size_t *size,
