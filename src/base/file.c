@@ -178,7 +178,7 @@ int file_remove_folder(const char *path, struct error *error)
 
 bool file_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 char *file_path(const char *folder, const char *name)

@@ -5,9 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pexpect
+import pytest
 
-from bootseal import PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM
+from bootseal import BUILD, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM
 from memory import Stopped
+
+WRONG_PIN = "9182736450"
 
 # A library that obeys it has no SHA-256 any more.
 NO_ALGORITHMS = """\
@@ -72,3 +75,37 @@ def test_libraries_take_no_orders(bench, enrolled):
                           capture_output=True, check=False).returncode != 0
     result = bench.bootseal("unlock", "--test", enrolled, pin=PIN, environment=orders)
     assert result.rc == 0 and result.stderr == "" and not log.exists()
+
+
+# ---- the services ----
+
+def of_unit(name: str, key: str) -> list:
+    """The words of one line of a unit, as it is installed."""
+    unit = (BUILD / f"systemd/bootseal-{name}.service").read_text(encoding="utf-8")
+    return re.search(rf"^{key}=(.*)$", unit, re.MULTILINE).group(1).split()
+
+
+@pytest.mark.parametrize("name, verb", [("boot-ok", ["boot-ok"]), ("reseal", ["reseal", "--current", "--current-values"]),
+                                        ("shutdown", ["reseal", "--predict", "--hook", "shutdown", "--quiet"])])
+def test_capabilities_of_a_service(bench, enrolled, name, verb):
+    """What a service's program does works with the capabilities that its unit leaves to it."""
+    left = [word.removeprefix("CAP_").lower() for word in of_unit(name, "CapabilityBoundingSet")]
+    assert left == ["dac_override", "dac_read_search", "ipc_lock", "sys_admin"]
+    assert bench.unlock_all(WRONG_PIN, PIN).rc == 0
+    if name == "reseal":
+        bench.boot({9: b"another initrd"})
+    result = bench.run(["setpriv", f"--bounding-set=-all,+{',+'.join(left)}", "--inh-caps=-all", "--no-new-privs", "--",
+                        *bench.arguments(*verb)])
+    assert result.rc == 0, result
+    if name == "boot-ok":
+        assert bench.tpm.lockout_counter() == 0
+    bench.boot({9: b"another initrd"} if name == "reseal" else None)
+    assert bench.unlock(enrolled).rc == 0
+
+
+@pytest.mark.parametrize("name", ["boot-files", "boot-ok", "reseal", "shutdown"])
+def test_exposure_of_a_service(name):
+    """As systemd counts it: 0 is nothing to complain about, 10 is a unit that gives up nothing."""
+    text = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                           BUILD / f"systemd/bootseal-{name}.service"], capture_output=True, text=True, check=True).stdout
+    assert float(re.search(r"exposure level for \S+: ([0-9.]+)", text).group(1)) < 2.5, text
