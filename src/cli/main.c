@@ -30,9 +30,10 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* bootseal(8), ENVIRONMENT; TCTI_PCAP_FILE is where the TCTI "pcap" records, when --tcti asks for it. */
+/* bootseal(8), ENVIRONMENT. As in a rescue system without udev, which device-mapper would wait for; and where the TCTI
+ * "pcap" records, when --tcti asks for it. */
 static const char *const kept_variables[] = {
-    "BOOTSEAL_*", "TCTI_PCAP_FILE", "NO_COLOR", "TERM", "LANG", "LC_*", NULL
+    "BOOTSEAL_*", "NO_COLOR", "TERM", "LANG", "LC_*", "DM_DISABLE_UDEV", "TCTI_PCAP_FILE", NULL,
 };
 
 static int run_verb(const struct verb *verb, int argc, char **argv, struct error *error)

@@ -82,8 +82,13 @@ int action_all(const struct arguments *arguments)
                 .context = &way },
     };
     struct error error;
-    int r = report ? unlock_all(&request, report, &error) : ERROR_FAILED;
+    int r;
 
+    if (!report) {
+        error_no_memory(&error);
+        return tell(arguments, &error);
+    }
+    r = unlock_all(&request, report, &error);
     if (arguments->verbose && secret_lock_failed())
         show(&way, "some secrets could not be locked into memory: they might reach a swap");
     return r;

@@ -174,8 +174,9 @@ static int parse(int argc, char **argv, struct arguments *ret, struct error *err
     return r;
 }
 
-/* Where the TCTI "pcap" records, which only --tcti can ask for. */
-static const char *const kept_variables[] = { "TCTI_PCAP_FILE", NULL };
+/* Where udev does not run, the scripts tell device-mapper not to wait for it. Where the TCTI "pcap" records, which only
+ * --tcti can ask for. */
+static const char *const kept_variables[] = { "DM_DISABLE_UDEV", "TCTI_PCAP_FILE", NULL };
 
 int main(int argc, char **argv)
 {

@@ -254,7 +254,14 @@ CALL64(int, glob, GLOB_NOSPACE, (const char *pattern, int flags, int (*failed)(c
 WRAP(struct dirent *, readdir, "readdir64", NULL, EIO, false, (DIR * folder), (folder))
 WRAP(FTS *, fts_open, "fts64_open", NULL, ENOMEM, true,
      (char *const *paths, int options, int (*order)(const FTSENT **, const FTSENT **)), (paths, options, order))
-WRAP(FTSENT *, fts_read, "fts64_read", NULL, EIO, false, (FTS * walk), (walk))
+
+/* What it has found out is lost, but it can be closed. */
+EXPORT FTSENT *fts_read(FTS *walk)
+{
+    FTSENT *entry = NEXT(fts_read, "fts64_read")(walk);
+
+    return fails("fts_read", __builtin_return_address(0), false, EIO) ? NULL : entry;
+}
 
 EXPORT int close(int fd)
 {

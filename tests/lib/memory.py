@@ -15,8 +15,11 @@ import subprocess
 from pathlib import Path
 
 from bootseal import BUILD, PATIENCE_S, Result
+from preload import preload
 
 LIBRARY = BUILD / "tests/stop-at.so"
+
+MAPPING_MAX_BYTES = 1 << 30  # beyond it are what AddressSanitizer keeps beside the memory, not in it
 
 MAP_LINE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw")
 
@@ -30,6 +33,8 @@ def dump(pid: int) -> list:
             if not match:
                 continue
             start, end = (int(number, 16) for number in match.groups())
+            if end - start > MAPPING_MAX_BYTES:
+                continue
             try:
                 pieces.append(os.pread(memory.fileno(), end - start, start))
             except OSError:  # past the end of a file
@@ -89,7 +94,7 @@ class Stopped:
 
 def environment_of(*points) -> dict:
     """The variables that make a program stop."""
-    return {"LD_PRELOAD": str(LIBRARY), "STOP_AT": "".join(f"{point}," for point in points)}
+    return {**preload(LIBRARY), "STOP_AT": "".join(f"{point}," for point in points)}
 
 
 def go_on(pid: int) -> None:

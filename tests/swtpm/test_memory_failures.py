@@ -16,7 +16,8 @@ import fail_calls
 import recovery
 from bootseal import MEASURED, NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM, Result
 
-SAMPLE = 5  # calls of each program, everyday
+SAMPLE = 3                # calls of each program, everyday
+SAMPLE_OF_LIBRARIES = 30  # where they are hundreds of thousands
 STATUSES = range(11)
 SANITIZERS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion")
 ANY_PROMPT = rf"(?:{PROMPT}|Recovery key [^\r\n]*: )"
@@ -192,7 +193,7 @@ def try_points(bench, case, mode, choose, capsys):
     case.prepare(bench)
     snapshot = Snapshot(bench)
     result, points = fail_calls.count(run, mode)
-    assert result.rc == 0 and points > 50, result
+    assert result.rc in (0, 1) and points > 50, result  # doctor has something to say of every software TPM
     statuses, faults = collections.Counter(), []
     for point in choose(points):
         if case.changes:
@@ -213,15 +214,15 @@ def try_points(bench, case, mode, choose, capsys):
     case.check(bench, result)
 
 
-def spread(points: int) -> list:
-    """A sample, evenly spread."""
-    return sorted({points * (2 * i + 1) // (2 * SAMPLE) + 1 for i in range(SAMPLE)})
+def spread(size: int):
+    """A sample of that size, evenly spread."""
+    return lambda points: sorted({points * (2 * i + 1) // (2 * size) + 1 for i in range(size)})
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_sample(bench, capsys, name):
     """The everyday run."""
-    try_points(bench, CASES[name], "own", spread, capsys)
+    try_points(bench, CASES[name], "own", spread(SAMPLE), capsys)
 
 
 @pytest.mark.full
@@ -229,3 +230,10 @@ def test_sample(bench, capsys, name):
 def test_every_call(bench, capsys, name):
     """Every call from the program itself."""
     try_points(bench, CASES[name], "own", lambda points: range(1, points + 1), capsys)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CASES)
+def test_allocations_of_libraries(bench, capsys, name):
+    """Memory that a library cannot have while it works for the program."""
+    try_points(bench, CASES[name], "all", spread(SAMPLE_OF_LIBRARIES), capsys)
