@@ -140,9 +140,9 @@ def after_remove(bench, result):
 
 
 def after_provision(bench, result):
-    """It can be said again."""
+    """It can be said again, and a volume enrolled."""
     assert result.rc == 0 or bench.provision().rc == 0, result
-    assert bench.try_enroll(bench.volume()).rc == 0
+    assert bench.try_enroll(bench.volumes[0]).rc == 0
 
 
 def after_recovery_key(bench, result):
@@ -171,7 +171,7 @@ CASES = {
     "reseal": Case(enrolled_volume, verb("reseal", "--current", "--current-values", with_volume=False), opens_by_pin),
     "remove": Case(lambda bench: bench.enroll(bench.volume()), verb("remove"), after_remove),
     "recovery-key": Case(enrolled_volume, verb("recovery-key", "--json", "--yes", "add", pin=PIN), after_recovery_key),
-    "provision": Case(lambda bench: None, verb("provision", "--allow-unencrypted-state", with_volume=False,
+    "provision": Case(lambda bench: bench.volume(), verb("provision", "--allow-unencrypted-state", with_volume=False,
                                                options=lambda bench: ("--policy", bench.policy)), after_provision),
     "boot-ok": Case(booted, verb("boot-ok", "--stderr", with_volume=False), opens_by_pin),
 }
