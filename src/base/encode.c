@@ -1,9 +1,5 @@
 #include "base/encode.h"
 
-#include "base/cleanup.h"
-
-#include <ctype.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -58,29 +54,49 @@ static size_t base64_padding(const char *text, size_t length)
     return text[length - 2] == '=' ? 2 : 1;
 }
 
+static int base64_value(char c)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *place = c ? strchr(alphabet, c) : NULL;
+
+    return place ? (int)(place - alphabet) : -1;
+}
+
+/* Four characters, of which the last `padding` are '=', into three bytes. */
+static bool decode_group(const char *text, size_t padding, uint8_t ret[3])
+{
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        int value = i < 4 - padding ? base64_value(text[i]) : 0;
+
+        if (value < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+    }
+    for (size_t i = 0; i < 3; i++)
+        ret[i] = (uint8_t)(bits >> (16 - 8 * i));
+    return true;
+}
+
 bool base64_decode(const char *text, void *ret, size_t max, size_t *ret_size)
 {
     size_t length = strlen(text), padding = base64_padding(text, length), size = length / 4 * 3 - padding;
-    cleanup(free_ptr) uint8_t *decoded = NULL;
-    cleanup(free_ptr) char *again = NULL;
-    bool good;
+    uint8_t *output = ret;
 
     if (length == 0 || length % 4 != 0 || size > max)
         return false;
-    decoded = malloc(length / 4 * 3);
-    again = malloc(BASE64_TEXT(size));
-    if (!decoded || !again)
-        return false;
-    good = EVP_DecodeBlock(decoded, (const unsigned char *)text, (int)length) >= 0;
-    /* libcrypto forgives white space and stray bits: encoding again shows whether the text was canonical */
-    if (good)
-        base64_encode(decoded, size, again);
-    good = good && strcmp(again, text) == 0;
-    if (good) {
-        memcpy(ret, decoded, size);
-        *ret_size = size;
+    for (size_t i = 0; i < length / 4; i++) {
+        size_t room = size - 3 * i < 3 ? size - 3 * i : 3;
+        uint8_t bytes[3];
+
+        if (!decode_group(text + 4 * i, 3 - room, bytes))
+            return false;
+        memcpy(output + 3 * i, bytes, room);
+        for (size_t k = room; k < 3; k++)
+            if (bytes[k]) /* stray bits: another text for the same bytes */
+                return false;
     }
-    OPENSSL_cleanse(decoded, length / 4 * 3);
-    OPENSSL_cleanse(again, BASE64_TEXT(size));
-    return good;
+    *ret_size = size;
+    return true;
 }

@@ -21,5 +21,6 @@ bool hex_decode(const char *text, void *ret, size_t size);
 /* Text and a NUL into `ret`, BASE64_TEXT(size) bytes. Safe for secrets: constant memory access is libcrypto's. */
 void base64_encode(const void *bytes, size_t size, char *ret);
 
-/* Decodes at most `max` bytes; false for anything that is not canonical base64, or is longer. */
+/* Decodes at most `max` bytes; false for anything that is not canonical base64, or is longer: `ret` may be half filled
+ * then. Not for secrets. */
 bool base64_decode(const char *text, void *ret, size_t max, size_t *ret_size);

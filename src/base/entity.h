@@ -15,12 +15,15 @@ struct entity {
     struct object_name name;
 };
 
-/* True when the Name is that of the public area. */
-static inline bool entity_is_consistent(const struct entity *entity)
+/* ERROR_METADATA unless the Name is that of the public area. */
+static inline int entity_check(const struct entity *entity, struct error *error)
 {
+    bool fits = entity->public_size <= sizeof(entity->public);
     struct object_name name;
-    struct error error;
+    int r = fits ? object_name_compute(&name, entity->public, entity->public_size, error) : 0;
 
-    return !object_name_compute(&name, entity->public, entity->public_size, &error) &&
-           object_name_equal(&name, &entity->name);
+    if (!r && (!fits || !object_name_equal(&name, &entity->name)))
+        return error_set(error, ERROR_METADATA,
+                         "the Name of the pinned TPM entity 0x%08x is not that of its public area", entity->handle);
+    return r;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,7 +178,7 @@ int file_remove_folder(const char *path, struct error *error)
 
 bool file_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 char *file_path(const char *folder, const char *name)
@@ -209,15 +210,63 @@ int file_make_folder(const char *path, mode_t mode, struct error *error)
     return errno == EEXIST ? 0 : error_errno(error, errno, "cannot make the folder \"%s\"", path);
 }
 
+static int check_private(const char *path, const struct stat *status, struct error *error)
+{
+    if (S_ISLNK(status->st_mode) || status->st_uid != geteuid() || (status->st_mode & 077)) {
+        error_set(error, ERROR_FAILED, "\"%s\" can be reached by others than its owner", path);
+        return error_remedy(error, "find out who read or changed it, then: chown root:root and chmod go= on it");
+    }
+    return 0;
+}
+
 int file_check_private(const char *path, struct error *error)
 {
     struct stat status;
 
     if (lstat(path, &status) < 0)
         return error_errno(error, errno, "cannot look at \"%s\"", path);
-    if (S_ISLNK(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 077)) {
-        error_set(error, ERROR_FAILED, "\"%s\" can be reached by others than its owner", path);
-        return error_remedy(error, "find out who read or changed it, then: chown root:root and chmod go= on it");
+    return check_private(path, &status, error);
+}
+
+static int check_entry(const FTSENT *entry, struct error *error)
+{
+    switch (entry->fts_info) {
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        /* a file that is being written has just got its name */
+        if (entry->fts_errno == ENOENT && entry->fts_level > FTS_ROOTLEVEL)
+            return 0;
+        return error_errno(error, entry->fts_errno, "cannot look at \"%s\"", entry->fts_path);
+    case FTS_DP:
+        return 0;
+    case FTS_DEFAULT:
+        error_set(error, ERROR_FAILED, "\"%s\" is neither a file nor a folder", entry->fts_path);
+        return error_remedy(error, "find out who made it, and remove it");
+    default:
+        return check_private(entry->fts_path, entry->fts_statp, error);
     }
-    return 0;
+}
+
+static void close_walk(FTS **walk)
+{
+    if (*walk)
+        fts_close(*walk);
+}
+
+int file_check_private_folder(const char *path, struct error *error)
+{
+    cleanup(free_ptr) char *copy = strdup(path);
+    cleanup(close_walk) FTS *walk = NULL;
+    const FTSENT *entry;
+    int r = 0;
+
+    if (!copy)
+        return error_no_memory(error);
+    walk = fts_open((char *[]){ copy, NULL }, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (!walk)
+        return error_errno(error, errno, "cannot look into \"%s\"", path);
+    while (!r && (errno = 0, entry = fts_read(walk)))
+        r = check_entry(entry, error);
+    return r || errno == 0 ? r : error_errno(error, errno, "cannot look into \"%s\"", path);
 }

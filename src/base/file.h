@@ -24,6 +24,7 @@ int file_write(const char *path, const void *bytes, size_t size, mode_t mode, st
 /* Removes the file if it is there, and syncs its folder. */
 int file_remove(const char *path, struct error *error);
 
+/* False only when it is certain that nothing is there: what cannot be looked at fails when it is opened. */
 bool file_exists(const char *path);
 
 /* Gives the file another name in place of what has that, and syncs both folders. */
@@ -47,3 +48,6 @@ int file_make_folder(const char *path, mode_t mode, struct error *error);
 
 /* ERROR_FAILED unless the path is owned by this process's effective user and closed to group and others. */
 int file_check_private(const char *path, struct error *error);
+
+/* The same for the folder and all that is in it, at any depth: anything but files and folders is refused. */
+int file_check_private_folder(const char *path, struct error *error);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,7 @@ static void __attribute__((noreturn)) run_child(const struct process *process, i
     /* libraries open files without O_CLOEXEC */
     if (close_range(STDERR_FILENO + 1, ~0u, 0) < 0)
         _exit(126);
+    (void)umask(022); /* a distribution's programs make files that others may read */
     execve(process->argv[0], (char *const *)process->argv, (char *const *)environment);
     _exit(127);
 }

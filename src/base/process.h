@@ -1,6 +1,6 @@
 /*
- * Running another program: by absolute path, with an environment of PATH, LANG and what is given, nothing inherited but
- * stdin, stdout and stderr, and its exit status told.
+ * Running another program: by absolute path, with an environment of PATH, LANG and what is given, the usual umask,
+ * nothing inherited but stdin, stdout and stderr, and its exit status told.
  */
 #pragma once
 

@@ -324,6 +324,15 @@ static int print_result(const struct call *call, const struct boot_ok *boot_ok, 
     return 0;
 }
 
+/* What this boot was is on record even where the state folder cannot be used, and only then it is an error. */
+static int check_state(const struct boot_ok *boot_ok, struct error *error)
+{
+    if (boot_ok->state_error.kind == ERROR_NONE)
+        return 0;
+    *error = boot_ok->state_error;
+    return (int)error->kind;
+}
+
 static int run(struct call *call, struct error *error)
 {
     cleanup(boot_ok_end) struct boot_ok boot_ok = { 0 };
@@ -331,6 +340,7 @@ static int run(struct call *call, struct error *error)
     int r = boot_ok_begin(&boot_ok, call_state_folder(call), call_report(call), error);
 
     r = r ?: record_and_reseal(call, &boot_ok, &outcome, error);
+    r = r ?: check_state(&boot_ok, error);
     r = r ?: reset_counter(call, &boot_ok, &outcome, error);
     r = r ?: end_rotation(call, &boot_ok, &outcome, error);
     r = r ?: keep_good_boot(call, &boot_ok, &outcome, error);

@@ -199,5 +199,6 @@ const struct verb verb_doctor = {
     .summary = "everything that would make protection weak or the next boot fail",
     .options = options,
     .needs_root = true,
+    .runs_programs = true,
     .run = run,
 };

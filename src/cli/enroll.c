@@ -334,5 +334,6 @@ const struct verb verb_enroll = {
     .min_arguments = 1,
     .max_arguments = 1,
     .needs_root = true,
+    .runs_programs = true,
     .run = run,
 };

@@ -1,11 +1,9 @@
 #include "base/log.h"
-#include "base/streams.h"
+#include "base/privilege.h"
 #include "cli/verb.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct verb *const verbs[] = {
@@ -32,12 +30,11 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* Keys pass through this process: no core dumps, no debugger of the same user. */
-static void close_doors(void)
-{
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-    (void)prctl(PR_SET_DUMPABLE, 0);
-}
+/* bootseal(8), ENVIRONMENT. As in a rescue system without udev, which device-mapper would wait for; and where the TCTI
+ * "pcap" records, when --tcti asks for it. */
+static const char *const kept_variables[] = {
+    "BOOTSEAL_*", "NO_COLOR", "TERM", "LANG", "LC_*", "DM_DISABLE_UDEV", "TCTI_PCAP_FILE", NULL,
+};
 
 static int run_verb(const struct verb *verb, int argc, char **argv, struct error *error)
 {
@@ -58,6 +55,8 @@ static int run_verb(const struct verb *verb, int argc, char **argv, struct error
         error_set(error, ERROR_FAILED, "%s: only root may do that", verb->name);
         return error_remedy(error, "run it with sudo");
     }
+    if (!verb->runs_programs && !privilege_forbid_calls())
+        log_verbose("this kernel filters no system calls: none is given up");
     r = verb->run(&call, error);
     if (secret_lock_failed())
         log_verbose("some secrets could not be locked into memory (ulimit -l): they might reach the swap");
@@ -69,8 +68,7 @@ int main(int argc, char **argv)
     const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
     struct error error = { 0 };
 
-    streams_open();
-    close_doors();
+    privilege_start(kept_variables);
     log_setup(LOG_NORMAL, "bootseal");
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("bootseal " BOOTSEAL_VERSION);

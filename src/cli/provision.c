@@ -242,5 +242,6 @@ const struct verb verb_provision = {
     .summary = "prepare the TPM: SRK, lockout authorisation and limits, approval index",
     .options = options,
     .needs_root = true,
+    .runs_programs = true,
     .run = run,
 };

@@ -29,6 +29,7 @@ struct verb {
     const struct option_row *options; /* ends with an empty row; NULL: none but the common ones */
     int min_arguments, max_arguments;
     bool needs_root;
+    bool runs_programs; /* of the distribution, which may need any system call */
     int (*run)(struct call *call, struct error *error);
 };
 

@@ -50,10 +50,10 @@ static int read_record(struct boot_ok *boot_ok, const struct state *state, struc
 int boot_ok_begin(struct boot_ok *ret, const char *state_folder, const char *report_path, struct error *error)
 {
     cleanup(state_close) struct state state = { .lock = -1 };
-    struct error ignored;
 
     *ret = (struct boot_ok){ .state_folder = state_folder, .report_path = report_path };
-    (void)state_open(state_folder, STATE_READ, &state, &ignored);
+    if (state_open(state_folder, STATE_READ, &state, error))
+        ret->state_error = *error;
     ret->ends_rotation = rotation_is_proven(&state, report_path);
     if (file_exists(report_path))
         return read_record(ret, &state, error);

@@ -15,6 +15,7 @@ struct boot_ok {
     bool is_enrolled;   /* there is a record, and an approval to hold it against */
     bool wants_reset;   /* a PIN opened a volume of this machine */
     bool ends_rotation; /* this boot has proven a new authority: the old one is to go, by rotation_end() */
+    struct error state_error; /* why the state folder cannot be used; its kind is ERROR_NONE otherwise */
     struct approval approval;
     struct boot_record record;
     struct boot_events events;
@@ -22,8 +23,9 @@ struct boot_ok {
 
 /*
  * Reads the report (of this boot; see report_read_document()) and makes the events; none on a machine with neither pins
- * nor report. A state folder that cannot be read is not in the way: the events then lack the PCRs. `state_folder` NULL:
- * STATE_FOLDER. Both paths are borrowed. boot_ok_end() cleans up.
+ * nor report. A state folder that cannot be used is not in the way: the events then lack the PCRs, and state_error is for
+ * the caller to return once they are written. `state_folder` NULL: STATE_FOLDER. Both paths are borrowed.
+ * boot_ok_end() cleans up.
  */
 int boot_ok_begin(struct boot_ok *ret, const char *state_folder, const char *report_path, struct error *error);
 void boot_ok_end(struct boot_ok *boot_ok);

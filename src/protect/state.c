@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -39,11 +40,12 @@ static int take_lock(struct state *state, struct error *error)
     return 0;
 }
 
+/* Without memory that might not be had: a file that is there must not be taken for one that is not. */
 static bool has_file(const struct state *state, const char *name)
 {
-    cleanup(free_ptr) char *path = file_path(state->folder, name);
+    char path[PATH_MAX];
 
-    return path && file_exists(path);
+    return snprintf(path, sizeof(path), "%s/%s", state->folder, name) >= (int)sizeof(path) || file_exists(path);
 }
 
 /* ---- rotation of the authority ---- */
@@ -287,7 +289,7 @@ static int open_folder(struct state *state, enum state_mode mode, struct error *
                   state->folder);
         return error_remedy(error, "run: bootseal enroll");
     }
-    r = file_check_private(state->folder, error);
+    r = file_check_private_folder(state->folder, error);
     return r || mode == STATE_READ ? r : take_lock(state, error);
 }
 

@@ -13,7 +13,7 @@
  * file "next/complete" is the commit point: from then on they are in force. Whoever opens the folder for changing gives
  * them their places, and the old ones theirs in "retired", where they stay until the old index is gone.
  *
- * Folder and files belong to root alone; anything else is refused.
+ * The folder and all that is in it belong to root alone: else, or where there is a link, it is refused.
  */
 #pragma once
 

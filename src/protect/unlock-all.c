@@ -304,6 +304,13 @@ static int run_all(struct run *run, struct error *error)
     return c ? c : p ? p : t ? t : first_failure(run);
 }
 
+/* What keeps it from beginning; all that comes later is shown where it happens. */
+static int cannot_begin(const struct unlock_all_request *request, const struct error *error)
+{
+    request->ui.show(request->ui.context, error->text);
+    return (int)error->kind;
+}
+
 int unlock_all(const struct unlock_all_request *request, struct report *ret_report, struct error *error)
 {
     cleanup(free_ptr) struct run *run = calloc(1, sizeof(*run));
@@ -312,8 +319,10 @@ int unlock_all(const struct unlock_all_request *request, struct report *ret_repo
     int r;
 
     *ret_report = (struct report){ 0 };
-    if (!run || !pins)
-        return error_no_memory(error);
+    if (!run || !pins) {
+        error_no_memory(error);
+        return cannot_begin(request, error);
+    }
     error->text[0] = '\0';
     *run = (struct run){
         .request = request,
@@ -324,7 +333,7 @@ int unlock_all(const struct unlock_all_request *request, struct report *ret_repo
     /* what an earlier net found out says nothing about what comes now */
     r = request->run ? cap_record_write(request->run, CAP_OWED, error) : 0;
     if (r)
-        return r;
+        return cannot_begin(request, error);
     r = run_all(run, error);
     if (request->report_path && report_write(request->report_path, ret_report, &written))
         unlock_run_show_error(run, "report", &written);

@@ -43,10 +43,10 @@ static int reference_entity(struct tpm *tpm, const struct entity *entity, enum r
                             struct error *error)
 {
     struct form form = { .size = 0 };
+    int r = entity_check(entity, error);
 
-    if (entity->public_size > sizeof(entity->public) || !entity_is_consistent(entity))
-        return error_set(error, ERROR_METADATA,
-                         "the Name of the pinned TPM entity 0x%08x is not that of its public area", entity->handle);
+    if (r)
+        return r;
     put_number(&form, entity->handle);
     put_sized(&form, entity->name.bytes, sizeof(entity->name.bytes));
     put_number(&form, type);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "protect/cap-record.h"
 #include "protect/check-root.h"
 #include "protect/unlock-all.h"
@@ -81,8 +82,16 @@ int action_all(const struct arguments *arguments)
                 .context = &way },
     };
     struct error error;
+    int r;
 
-    return report ? unlock_all(&request, report, &error) : ERROR_FAILED;
+    if (!report) {
+        error_no_memory(&error);
+        return tell(arguments, &error);
+    }
+    r = unlock_all(&request, report, &error);
+    if (arguments->verbose && secret_lock_failed())
+        show(&way, "some secrets could not be locked into memory: they might reach a swap");
+    return r;
 }
 
 int action_cap(const struct arguments *arguments)

@@ -7,7 +7,7 @@
  *   bootseal-unlock --check-resume DEVICE [--pins FILE] [--crypttab FILE]
  *   bootseal-unlock --close all|sealed [--force] [--pins FILE] [--report FILE]
  *
- * Nothing is taken from the environment: unknown words of the kernel command line end up there.
+ * Nothing is taken from the environment, by any library either: unknown words of the kernel command line end up there.
  *
  * Whether a boot may go on is decided by PID 1 (initramfs/scripts/bootseal), since a script can be killed and its exit
  * status is ignored. It reads two files in DIR, /run/bootseal:
@@ -21,15 +21,13 @@
  * shell. A TPM that answers and whose cap fails stops the boot.
  */
 #include "base/log.h"
-#include "base/streams.h"
+#include "base/privilege.h"
 #include "unlock/actions.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
 #define PINS_PATH "/etc/bootseal/pins.json"
 #define DEFAULT_WAIT_S 30
@@ -176,15 +174,18 @@ static int parse(int argc, char **argv, struct arguments *ret, struct error *err
     return r;
 }
 
+/* Where udev does not run, the scripts tell device-mapper not to wait for it. Where the TCTI "pcap" records, which only
+ * --tcti can ask for. */
+static const char *const kept_variables[] = { "DM_DISABLE_UDEV", "TCTI_PCAP_FILE", NULL };
+
 int main(int argc, char **argv)
 {
     struct arguments arguments;
     struct error error;
 
-    streams_open();
-    (void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    privilege_start(kept_variables);
     log_setup(LOG_NORMAL, "bootseal-unlock");
+    (void)privilege_forbid_calls(); /* all that it runs is askpass and plymouth */
     if (parse(argc, argv, &arguments, &error)) {
         log_error(&error);
         fputs(usage, stderr);

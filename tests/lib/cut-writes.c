@@ -19,11 +19,20 @@ typedef ssize_t (*write_function)(int, const void *, size_t);
 typedef ssize_t (*pwrite_function)(int, const void *, size_t, off_t);
 typedef int (*rename_function)(const char *, const char *);
 
+static const char *path, *at;
+static int is_torn;
 static unsigned count;
+
+/* Before main(), which drops the variables that the program does not know. */
+__attribute__((constructor)) static void read_environment(void)
+{
+    path = getenv("CUT_WRITES_FILE");
+    at = getenv("CUT_WRITES_AT");
+    is_torn = getenv("CUT_WRITES_TORN") != NULL;
+}
 
 static int is_watched(int fd)
 {
-    const char *path = getenv("CUT_WRITES_FILE");
     struct stat there, here;
 
     return path && stat(path, &there) == 0 && fstat(fd, &here) == 0 && there.st_dev == here.st_dev &&
@@ -32,14 +41,12 @@ static int is_watched(int fd)
 
 static int is_the_last(void)
 {
-    const char *at = getenv("CUT_WRITES_AT");
-
     return at && ++count == (unsigned)strtoul(at, NULL, 10);
 }
 
 static size_t torn(size_t size)
 {
-    return getenv("CUT_WRITES_TORN") ? size / 2 / 512 * 512 : 0;
+    return is_torn ? size / 2 / 512 * 512 : 0;
 }
 
 __attribute__((visibility("default"))) ssize_t write(int fd, const void *bytes, size_t size)

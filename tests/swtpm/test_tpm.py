@@ -251,8 +251,20 @@ def test_threat_22_readable_state(bench, enrolled, name, mode):
     bench.set_policy(lockout={"max_tries": 7})
     result = bench.try_enroll(bench.volume())
     assert result.rc == 1 and str(path).rstrip("/") in result.stderr and "chmod" in result.stderr
-    if name != "lockout-auth":
-        assert bench.reseal().rc == 1 and bench.unlock(enrolled).rc == 1
+    assert bench.reseal().rc == 1 and bench.unlock(enrolled).rc == 1
+
+
+@pytest.mark.parametrize("name", ["golden-log.json", "next/authority.pem", "lockout-auth.refused", "left by somebody"])
+def test_threat_22_readable_file_of_any_name(bench, enrolled, name):
+    """Whether the verb would read it or not: every verb refuses, until it is for root alone."""
+    path = bench.state / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_text("{}", encoding="ascii")
+    path.chmod(0o604)
+    for result in (bench.unlock(enrolled), bench.bootseal("status"), bench.bootseal("doctor"), bench.bootseal("boot-ok")):
+        assert result.rc == 1 and str(path) in result.stdout + result.stderr, result
+    path.unlink()
+    assert bench.unlock(enrolled).rc == 0
 
 
 def test_threat_22_foreign_owner(bench, enrolled):

@@ -10,11 +10,13 @@
 #include "protect/provision/rotation-header.h"
 #include "protect/report.h"
 
+#include <limits.h>
+
 static bool has_folder(const struct state *state, const char *name)
 {
-    cleanup(free_ptr) char *path = file_path(state->folder, name);
+    char path[PATH_MAX];
 
-    return path && file_exists(path);
+    return snprintf(path, sizeof(path), "%s/%s", state->folder, name) >= (int)sizeof(path) || file_exists(path);
 }
 
 /* Ours, by its public area; whatever else lies at its handle is not touched. */

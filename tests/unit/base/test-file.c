@@ -227,6 +227,59 @@ static void private_is_for_the_owner_alone(void **state)
     }
 }
 
+static void assert_named(const char *path)
+{
+    struct error error;
+
+    assert_int_equal(file_check_private_folder(scratch.folder, &error), ERROR_FAILED);
+    assert_non_null(strstr(error.text, path));
+    assert_true(error.remedy[0]);
+}
+
+static void private_folders_hold_nothing_else(void **state)
+{
+    static const char *const names[] = { "key", "folder", "folder/key" };
+    cleanup(free_ptr) char *link = file_path(scratch.folder, "folder/link");
+    struct error error;
+
+    (void)state;
+    assert_return_code(chmod(scratch.folder, 0700), 0);
+    assert_return_code(mkdir(scratch_path(&scratch, "folder"), 0700), 0);
+    assert_return_code(chmod(scratch_write(&scratch, "key", "x"), 0600), 0);
+    assert_return_code(chmod(scratch_write(&scratch, "folder/key", "x"), 0400), 0);
+    assert_int_equal(file_check_private_folder(scratch.folder, &error), 0);
+    for (size_t i = 0; i < array_size(names); i++) {
+        mode_t good = i == 1 ? 0700 : 0600;
+
+        assert_return_code(chmod(scratch_path(&scratch, names[i]), good | 0010), 0);
+        assert_named(scratch.path);
+        assert_return_code(chmod(scratch.path, good), 0);
+        if (geteuid() == 0) {
+            assert_return_code(chown(scratch.path, 1, (gid_t)-1), 0);
+            assert_named(scratch.path);
+            assert_return_code(chown(scratch.path, 0, (gid_t)-1), 0);
+        }
+    }
+    assert_return_code(symlink("key", link), 0);
+    assert_named(link);
+    assert_return_code(unlink(link), 0);
+    assert_return_code(mkfifo(link, 0600), 0);
+    assert_named(link);
+    assert_return_code(unlink(link), 0);
+    assert_int_equal(file_check_private_folder(scratch.folder, &error), 0);
+    assert_return_code(chmod(scratch.folder, 0750), 0);
+    assert_named(scratch.folder);
+}
+
+static void folders_that_are_not_there(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(file_check_private_folder(scratch_path(&scratch, "none"), &error), ERROR_FAILED);
+    assert_int_equal(file_check_private_folder("", &error), ERROR_FAILED);
+}
+
 static void moves_and_links(void **state)
 {
     cleanup(free_ptr) char *a = file_path(scratch.folder, "a");
@@ -307,6 +360,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(wipes_where_it_lies, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(removes_empty_folders, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(private_is_for_the_owner_alone, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(private_folders_hold_nothing_else, make_scratch, remove_scratch),
+        cmocka_unit_test_setup_teardown(folders_that_are_not_there, make_scratch, remove_scratch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,8 +48,8 @@ static void test_first_time(void **state)
     assert_true(lost); /* it had to be defined, and is not written yet */
     assert_good(tpm_srk_read(machine->tpm, &srk, &error), &error);
     assert_true(object_name_equal(&srk.name, &own.pins.srk.name));
-    assert_true(entity_is_consistent(&own.pins.srk));
-    assert_true(entity_is_consistent(&own.pins.index));
+    assert_good(entity_check(&own.pins.srk, &error), &error);
+    assert_good(entity_check(&own.pins.index, &error), &error);
     assert_int_equal(own.pins.index.handle, TPM_INDEX_FIRST);
     assert_int_equal(probe(machine, &own.pins.index), TPM_INDEX_UNWRITTEN);
     assert_false(own.has_pins); /* saves nothing */

@@ -1,0 +1,36 @@
+"""Programs of which one call fails: memory that cannot be had, a file that cannot be read.
+
+    points = fail_calls.count(run, "own")
+    for point in range(1, points + 1):
+        result, name = fail_calls.fail(run, "own", point)
+
+RUN is given what to add to the environment, runs the program, and returns how it ended.
+"""
+
+import tempfile
+from pathlib import Path
+
+from bootseal import BUILD
+from preload import preload
+
+LIBRARY = BUILD / "tests/fail-calls.so"
+
+
+def _run(run, mode, point):
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        result = run({**preload(LIBRARY), "FAIL_CALLS": mode, "FAIL_CALLS_AT": str(point), "FAIL_CALLS_LOG": str(log)})
+        return result, log.read_text(encoding="ascii").split() if log.exists() else ["no call", "0"]
+
+
+def count(run, mode: str) -> tuple:
+    """How the program ends when nothing fails, and how many calls could."""
+    result, (name, number) = _run(run, mode, 0)
+    assert name == "calls", result
+    return result, int(number, 16)
+
+
+def fail(run, mode: str, point: int) -> tuple:
+    """How it ends when that call fails, and which one it was: its name, and where in the program it is."""
+    result, words = _run(run, mode, point)
+    return result, f"call {point}: {words[0]} at {words[1]}"
