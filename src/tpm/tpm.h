@@ -8,8 +8,9 @@
  *
  * Errors: a TPM that cannot be reached or misbehaves is ERROR_TPM; error.tpm_code then has its response code, from
  * which enum tpm_code names those that callers act on. Words come from one table (response.c). TPM_RC_RETRY, TESTING
- * and YIELDED are waited for here (TPM_PATIENCE_MS at most); 0x902 and 0x903 (no room for objects or sessions) flush
- * what an earlier program left behind, once, and try again.
+ * and YIELDED are waited for here (TPM_PATIENCE_MS at most, and not again for the next command if that was not enough);
+ * 0x902 to 0x904 (no room for objects, sessions or either) flush what an earlier program left behind, once, and try
+ * again.
  */
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "base/secret.h"
 
 #define TPM_PATIENCE_MS 10000
+#define TPM_ANSWER_MS 30000 /* no command that is sent here takes a TPM so long; a connection ends with it */
 
 /* Response codes that mean something to a caller (TPM 2.0 Part 2, 6.6), format bits and parameter numbers included. */
 enum tpm_code {
