@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "protect/cap.h"
 #include "protect/tpm-device.h"
 
 #include <stdarg.h>
@@ -209,10 +208,11 @@ static void release_targets(struct run *run)
 static int apply_cap(struct run *run, struct error *error)
 {
     struct error written;
-    int r = run->tpm ? cap_apply(run->tpm, run->pins->bank, run->pins->cap, NULL, error) : 0, w = 0;
+    bool has_tpm = run->tpm;
+    int r = has_tpm ? cap_apply_again(run->request->tcti, run->pins, &run->tpm, error) : 0, w = 0;
 
-    run->report->cap_done = run->cap.capped = run->tpm && !r;
-    if (run->tpm && !run->cap.answered)
+    run->report->cap_done = run->cap.capped = has_tpm && !r;
+    if (has_tpm && !run->cap.answered)
         run->cap.answered = run->cap.capped || cap_tpm_answers(run->tpm, run->pins);
     if (run->request->run)
         w = cap_record_write(run->request->run, cap_record_decide(&run->cap), &written);
