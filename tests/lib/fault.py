@@ -12,11 +12,11 @@ from pcap import NAMES
 LIBRARY = BUILD / "tests/libtss2-tcti-fault.so"
 
 
-def tcti(tpm, *swaps, **options) -> str:
-    """The TCTI string; SWAPS are (bytes, bytes in their place)."""
+def tcti(tpm, *swaps, child=None, **options) -> str:
+    """The TCTI string; SWAPS are (bytes, bytes in their place), CHILD another way to the TPM than its own."""
     words = [f"{name}={value}" for name, value in options.items()]
     words += [f"swap={before.hex()}-{after.hex()}" for before, after in swaps]
-    return f"{LIBRARY}:{','.join(words)}:{tpm.plain_tcti}"
+    return f"{LIBRARY}:{','.join(words)}:{child or tpm.plain_tcti}"
 
 
 def commands(log) -> list:
