@@ -48,6 +48,7 @@ def arguments(bench, verb, volume):
 def prepare(bench, request, verb):
     """The machine before the verb; its volume."""
     if verb in FIRST:
+        bench.tpm.set_lockout(32, 600, 0)
         return bench.volume()
     volume = request.getfixturevalue("enrolled")
     if verb == "remove":  # beside another protector, so that the approval stays in use
@@ -77,12 +78,21 @@ def assert_done(bench, verb, volume):
         assert volume.tokens("bootseal-pending") == {} and volume.token("bootseal-approval")["next"] is None
 
 
-def again(bench, verb, volume):
-    """Say it once more, after it has failed: it may have come to its end all the same."""
+def again(bench, verb, volume) -> bool:
+    """Say it once more after it has failed, in the next boot if it may be; it may have come to its end all the same.
+
+    False: it has to wait. A session that was broken on the bus makes the right lockout authorisation a wrong one, after
+    which the TPM takes none for as long as the policy has it (here, before the first enrolment: until the next start).
+    """
+    if verb != "boot-ok":
+        bench.boot({9: b"another initrd"} if verb == "reseal" else None)
     if verb == "change-pin" and bench.unlock(volume, pin=NEW_PIN).rc == 0:
         assert bench.change_pin(volume, pin=NEW_PIN, new=PIN).rc == 0
     done = bench.run(arguments(bench, verb, volume))
+    if verb == "boot-ok" and "takes none for now" in done.stderr:
+        return False
     assert done.rc == 0 or (verb == "remove" and done.rc == 7), done
+    return True
 
 
 @pytest.mark.parametrize("verb, name, number",
@@ -98,9 +108,8 @@ def test_threat_17_verb(bench, request, verb, name, number):
     if verb not in ("remove", "reseal"):
         assert opens(bench, volume), done
     assert volume.opens_with(PASSPHRASE)
-    if done.rc != 0:
-        again(bench, verb, volume)
-    assert_done(bench, verb, volume)
+    if done.rc == 0 or again(bench, verb, volume):
+        assert_done(bench, verb, volume)
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

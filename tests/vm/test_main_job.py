@@ -64,8 +64,8 @@ def copy_of(sealed, tmp_path, pytestconfig):
         machine.disks[0].unlink()
 
 
-def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
-    """The PIN alone leads to multi-user; root there cannot unseal with it (threat row 10)."""
+def test_threat_10_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
+    """The PIN alone leads to multi-user; root there cannot unseal with it."""
     machine, _ = copy_of()
     machine.start()
     shown = enter_pin(machine, layout)
