@@ -1,8 +1,8 @@
 """A TPM that misbehaves at one command of a verb that changes something: the volume opens afterwards by the PIN or by
 what opened it before, and the next run of the verb succeeds.
 
-Each test here is one point: a fault at a command.  All commands are in `tests/run full`, each with a fault that is to
-be got over, one that breaks the connection and one that spoils the answer, in turn.
+Each test here is one point: a fault at a command.  All commands are in `tests/run full`, each with one fault that breaks
+the connection and one that spoils the answer, in turn, and each fourth with one that is to be got over.
 """
 
 import pytest
@@ -23,11 +23,14 @@ FIRST = ("enroll", "enroll volume-key", "provision")  # on a machine where nothi
 
 def points(count: int, step: int):
     """(fault, number of the command): two in each run, the others in `tests/run full`."""
-    everyday = (step % count, (step + count // 2) % count)
-    return [pytest.param(name, number, marks=[] if number in everyday and number % 3 == i else pytest.mark.full)
-            for number in range(count)
-            for i, name in enumerate((SMALL[number % len(SMALL)], BREAKING[number % len(BREAKING)],
-                                      SPOILING[number % len(SPOILING)]))]
+    early, late = step % count // 4 * 4, (step + count // 2) % count
+    for number in range(count):
+        names = [BREAKING[number % len(BREAKING)], SPOILING[number % len(SPOILING)]]
+        if number % 4 == 0:
+            names.insert(0, SMALL[number // 4 % len(SMALL)])
+        for i, name in enumerate(names):
+            everyday = (number, i) in ((early, 0), (late, len(names) - 1))
+            yield pytest.param(name, number, marks=[] if everyday else pytest.mark.full)
 
 
 def arguments(bench, verb, volume):
