@@ -55,7 +55,7 @@ int cap_apply_again(const char *tcti, const struct pins *pins, struct tpm **tpm,
 {
     struct error ignored;
 
-    if (!cap_apply(*tpm, pins->bank, pins->cap, NULL, &ignored))
+    if (*tpm && !cap_apply(*tpm, pins->bank, pins->cap, NULL, &ignored))
         return 0;
     tpm_close(tpm);
     if (tpm_device_open(tcti, clock_now_ms(), tpm, error))

@@ -47,6 +47,7 @@ bool tpm_try_again(struct tpm_attempt *attempt, TSS2_RC rc)
         return make_room(attempt);
     default:
         attempt->tpm->is_stuck = false;
+        attempt->tpm->is_broken |= rc && !tpm_response_code(rc);
         return false;
     }
 }

@@ -98,6 +98,11 @@ int tpm_open(struct tpm **ret, const char *tcti, struct error *error)
     return 0;
 }
 
+bool tpm_is_broken(const struct tpm *tpm)
+{
+    return tpm->is_broken;
+}
+
 void tpm_close(struct tpm **tpm)
 {
     if (!*tpm)
@@ -105,7 +110,7 @@ void tpm_close(struct tpm **tpm)
     if ((*tpm)->esys)
         tpm_live_flush_own(*tpm);
     if ((*tpm)->esys)
-        Esys_Finalize(&(*tpm)->esys);
+        tpm_context_free(*tpm);
     tpm_link_close(&(*tpm)->link);
     free(*tpm);
     *tpm = NULL;

@@ -37,6 +37,7 @@ struct tpm {
     TPM2_HANDLE live[TPM_LIVE_MAX];  /* sessions and transient objects of this connection that are in the TPM */
     size_t live_count;
     bool is_making_room; /* in tpm_live_flush_others() */
+    bool is_broken;      /* tpm2-tss takes no more commands */
     bool is_stuck;       /* the last command was not taken within TPM_PATIENCE_MS: the next ones are not waited for */
 };
 
@@ -179,3 +180,6 @@ int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, 
  * and answer. To be called right after every command that a secret went through. Nothing is sent.
  */
 void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session);
+
+/* Ends tpm2-tss's context, which is NULL afterwards, and overwrites what it held. */
+void tpm_context_free(struct tpm *tpm);

@@ -93,9 +93,10 @@ void tpm_live_flush_own(struct tpm *tpm)
 {
     if (tpm->live_count == 0)
         return;
-    Esys_Finalize(&tpm->esys);
+    tpm_context_free(tpm);
     if (Esys_Initialize(&tpm->esys, tpm->tcti, NULL))
         return;
+    tpm->is_broken = false;
     while (tpm->live_count > 0)
         flush_number(tpm, tpm->live[--tpm->live_count]);
 }

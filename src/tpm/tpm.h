@@ -48,6 +48,12 @@ struct tpm;
 int tpm_open(struct tpm **ret, const char *tcti, struct error *error);
 void tpm_close(struct tpm **tpm);
 
+/*
+ * True after an answer that was no answer: none came, it was malformed or not authentic. Every further command on this
+ * connection fails; a fresh one may go well. Until it is closed, what was sent last stays in memory.
+ */
+bool tpm_is_broken(const struct tpm *tpm);
+
 /* TPM2_Shutdown(CLEAR): to be sent after each use of a PIN, right or wrong: a power cut then costs no lockout try. */
 int tpm_shutdown(struct tpm *tpm, struct error *error);
 
