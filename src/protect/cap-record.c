@@ -51,12 +51,26 @@ enum cap_record cap_record_decide(const struct cap_facts *facts)
     return facts->whole_boot ? CAP_SILENT : CAP_OWED;
 }
 
+int cap_apply_again(const char *tcti, const struct pins *pins, struct tpm **tpm, struct error *error)
+{
+    struct error ignored;
+
+    if (*tpm && !cap_apply(*tpm, pins->bank, pins->cap, NULL, &ignored))
+        return 0;
+    tpm_close(tpm);
+    if (tpm_device_open(tcti, clock_now_ms(), tpm, error))
+        return (int)error->kind;
+    if (!*tpm)
+        return error_set(error, ERROR_TPM, "the TPM is gone");
+    return cap_apply(*tpm, pins->bank, pins->cap, NULL, error);
+}
+
 bool cap_tpm_answers(struct tpm *tpm, const struct pins *pins)
 {
     struct pcr_values ignored_values;
     struct error ignored;
 
-    return tpm_pcr_read(tpm, pins->bank, 1u << pins->cap, &ignored_values, &ignored) == 0;
+    return tpm && tpm_pcr_read(tpm, pins->bank, 1u << pins->cap, &ignored_values, &ignored) == 0;
 }
 
 int cap_pins_read(const char *path, struct pins *ret, struct error *error)
@@ -93,7 +107,7 @@ static struct cap_facts try_cap(const struct cap_request *request, struct pins *
 
     if (tpm) {
         choose_bank(tpm, pins);
-        facts.capped = cap_apply(tpm, pins->bank, pins->cap, NULL, error) == 0;
+        facts.capped = cap_apply_again(request->tcti, pins, &tpm, error) == 0;
         facts.answered = facts.capped || cap_tpm_answers(tpm, pins);
     }
     return facts;

@@ -41,7 +41,13 @@ struct cap_facts {
 
 enum cap_record cap_record_decide(const struct cap_facts *facts);
 
-/* Whether the TPM says anything at all. */
+/*
+ * cap_apply() where the pins say. If it fails, once more on a fresh connection, which takes the place of *tpm (NULL, if
+ * there is none to be had): one that broke, now or earlier, takes no command any more.
+ */
+int cap_apply_again(const char *tcti, const struct pins *pins, struct tpm **tpm, struct error *error);
+
+/* Whether the TPM says anything at all. NULL does not. */
 bool cap_tpm_answers(struct tpm *tpm, const struct pins *pins);
 
 /* Without pins, or with damaged ones, the cap's place is the constant one. Damaged is told, and returned. */

@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "protect/cap.h"
 #include "protect/tpm-device.h"
 
 #include <stdarg.h>
@@ -216,6 +215,19 @@ static int observe(struct run *run, struct error *error)
     return r ? error_prefix(error, "cannot read the PCRs") : 0;
 }
 
+/* A connection that broke still holds what was sent last, and somebody may take a while to find a recovery key. */
+static void drop_broken(struct run *run)
+{
+    struct error ignored;
+
+    if (!run->tpm || !tpm_is_broken(run->tpm))
+        return;
+    for (size_t i = 0; i < run->pins->volume_count; i++)
+        target_release(&run->targets[i]);
+    tpm_close(&run->tpm);
+    (void)tpm_device_open(run->request->tcti, clock_now_ms(), &run->tpm, &ignored);
+}
+
 /* Everything that wants the TPM. Without one, each pinned volume gets the reason. */
 static void unlock_volumes(struct run *run, int tpm_fault, const struct error *error)
 {
@@ -227,6 +239,7 @@ static void unlock_volumes(struct run *run, int tpm_fault, const struct error *e
     for (size_t i = 0; i < run->pins->volume_count; i++)
         if (run->open[i])
             unlock_run_give_up(run, i, error);
+    drop_broken(run);
     unlock_run_ask_recovery(run);
 }
 
@@ -240,10 +253,10 @@ static void release_targets(struct run *run)
 static int apply_cap(struct run *run, struct error *error)
 {
     struct error written;
-    int r = run->tpm ? cap_apply(run->tpm, run->pins->bank, run->pins->cap, NULL, error) : 0, w = 0;
+    int r = run->has_tpm ? cap_apply_again(run->request->tcti, run->pins, &run->tpm, error) : 0, w = 0;
 
-    run->report->cap_done = run->cap.capped = run->tpm && !r;
-    if (run->tpm && !run->cap.answered)
+    run->report->cap_done = run->cap.capped = run->has_tpm && !r;
+    if (run->has_tpm && !run->cap.answered)
         run->cap.answered = run->cap.capped || cap_tpm_answers(run->tpm, run->pins);
     if (run->request->run)
         w = cap_record_write(run->request->run, cap_record_decide(&run->cap), &written);
@@ -268,6 +281,7 @@ static int start_tpm(struct run *run, struct error *error)
 {
     int r = open_tpm(run, error);
 
+    run->has_tpm = run->tpm;
     run->cap.announced = r || run->tpm;
     if (!run->cap.announced)
         error_set(error, ERROR_TPM, "this machine has no TPM");

@@ -14,7 +14,8 @@ struct run {
     const struct unlock_all_request *request;
     struct report *report;
     struct pins *pins;
-    struct tpm *tpm;
+    struct tpm *tpm; /* NULL: there is none, or it broke and gives no fresh connection */
+    bool has_tpm;    /* one was opened */
     struct target targets[PINS_MAX_VOLUMES];
     struct crypttab_entry entries[PINS_MAX_VOLUMES];
     bool mappable[PINS_MAX_VOLUMES];             /* its name is free, and crypttab has nothing against it */

@@ -6,11 +6,29 @@
 
 static bool wait_a_little(struct tpm_attempt *attempt)
 {
+    if (attempt->tpm->is_stuck)
+        return false;
     if (attempt->started_ms == 0)
         attempt->started_ms = clock_now_ms();
-    if (clock_now_ms() - attempt->started_ms >= TPM_PATIENCE_MS)
+    if (clock_now_ms() - attempt->started_ms >= TPM_PATIENCE_MS) {
+        attempt->tpm->is_stuck = true;
         return false;
+    }
     clock_pause_ms(PAUSE_MS);
+    return true;
+}
+
+/* The flushing is made of commands, too: those are given no room. */
+static bool make_room(struct tpm_attempt *attempt)
+{
+    struct tpm *tpm = attempt->tpm;
+
+    if (attempt->flushed || tpm->is_making_room)
+        return false;
+    attempt->flushed = true;
+    tpm->is_making_room = true;
+    tpm_live_flush_others(tpm);
+    tpm->is_making_room = false;
     return true;
 }
 
@@ -25,11 +43,11 @@ bool tpm_try_again(struct tpm_attempt *attempt, TSS2_RC rc)
         return wait_a_little(attempt);
     case TPM2_RC_OBJECT_MEMORY:
     case TPM2_RC_SESSION_MEMORY:
-        if (attempt->flushed)
-            return false;
-        attempt->flushed = true;
-        return tpm_live_flush_others(attempt->tpm);
+    case TPM2_RC_MEMORY:
+        return make_room(attempt);
     default:
+        attempt->tpm->is_stuck = false;
+        attempt->tpm->is_broken |= rc && !tpm_response_code(rc);
         return false;
     }
 }

@@ -87,14 +87,20 @@ int tpm_open(struct tpm **ret, const char *tcti, struct error *error)
     if (!tcti || !*tcti)
         return error_set(error, ERROR_USAGE, "it is not said how to reach the TPM");
     silence_library();
-    rc = Tss2_TctiLdr_Initialize(tcti, &tpm->tcti);
+    rc = tpm_link_open(&tpm->link, tcti);
     if (rc)
         return open_failed(rc, tcti, error);
+    tpm->tcti = (TSS2_TCTI_CONTEXT *)&tpm->link;
     rc = Esys_Initialize(&tpm->esys, tpm->tcti, NULL);
     if (rc)
         return tpm_outcome(rc, 0, "Esys_Initialize", error);
     *ret = take_ptr(tpm);
     return 0;
+}
+
+bool tpm_is_broken(const struct tpm *tpm)
+{
+    return tpm->is_broken;
 }
 
 void tpm_close(struct tpm **tpm)
@@ -104,9 +110,8 @@ void tpm_close(struct tpm **tpm)
     if ((*tpm)->esys)
         tpm_live_flush_own(*tpm);
     if ((*tpm)->esys)
-        Esys_Finalize(&(*tpm)->esys);
-    if ((*tpm)->tcti)
-        Tss2_TctiLdr_Finalize(&(*tpm)->tcti);
+        tpm_context_free(*tpm);
+    tpm_link_close(&(*tpm)->link);
     free(*tpm);
     *tpm = NULL;
 }

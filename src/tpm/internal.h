@@ -10,6 +10,7 @@
 
 #include <tss2/tss2_esys.h>
 #include <tss2/tss2_mu.h>
+#include <tss2/tss2_tcti.h>
 
 /* Ours that may be in the TPM at once: a sealed object, the authority's key, two sessions; the rest is for tests. */
 #define TPM_LIVE_MAX 8
@@ -19,20 +20,40 @@
 #define TPM_LOADED_SESSION_FIRST 0x02000000u
 #define TPM_PERSISTENT_FIRST 0x81000000u
 
+/* What commands and answers go through: link.c. */
+struct tpm_link {
+    TSS2_TCTI_CONTEXT_COMMON_V1 common; /* a TCTI to tpm2-tss */
+    TSS2_TCTI_CONTEXT *driver;          /* NULL: not open */
+    bool silent;                        /* a command was not answered in time: nothing is sent any more */
+};
+
 struct tpm {
-    TSS2_TCTI_CONTEXT *tcti;
+    struct tpm_link link;
+    TSS2_TCTI_CONTEXT *tcti; /* the link */
     ESYS_CONTEXT *esys;
     ESYS_TR srk;                     /* 0: not known yet */
     ESYS_TR index;                   /* 0: not known yet */
     const struct secret *owner_auth; /* NULL: empty */
     TPM2_HANDLE live[TPM_LIVE_MAX];  /* sessions and transient objects of this connection that are in the TPM */
     size_t live_count;
+    bool is_making_room; /* in tpm_live_flush_others() */
+    bool is_broken;      /* tpm2-tss takes no more commands */
+    bool is_stuck;       /* the last command was not taken within TPM_PATIENCE_MS: the next ones are not waited for */
 };
 
 /* ---- connection.c ---- */
 
 /* The errno of opening a TPM's device, in words. */
 int tpm_device_failed(const char *path, int number, struct error *error);
+
+/* ---- link.c ---- */
+
+/* Among tpm2-tss's codes of the layer that a link is; the base codes from 0xf800 on are anyone's. */
+#define TPM_RC_SILENT (TSS2_TCTI_RC_LAYER + TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + 1)
+#define TPM_RC_MALFORMED (TSS2_TCTI_RC_LAYER + TSS2_LAYER_IMPLEMENTATION_SPECIFIC_OFFSET + 2)
+
+TSS2_RC tpm_link_open(struct tpm_link *link, const char *tcti);
+void tpm_link_close(struct tpm_link *link);
 
 /* ---- command.c ---- */
 
@@ -88,8 +109,8 @@ void tpm_live_adopt(struct tpm *tpm, ESYS_TR reference, struct tpm_handle *ret);
 /* The TPM has closed it by itself: nothing is flushed. */
 void tpm_live_forget(struct tpm_handle *handle);
 
-/* Flushes transient objects and loaded sessions that are not this connection's; true when it flushed any. */
-bool tpm_live_flush_others(struct tpm *tpm);
+/* Flushes transient objects and loaded sessions that are not this connection's. */
+void tpm_live_flush_others(struct tpm *tpm);
 
 /* Flushes what is this connection's, whatever state tpm2-tss is in. */
 void tpm_live_flush_own(struct tpm *tpm);
@@ -159,3 +180,6 @@ int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, 
  * and answer. To be called right after every command that a secret went through. Nothing is sent.
  */
 void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session);
+
+/* Ends tpm2-tss's context, which is NULL afterwards, and overwrites what it held. */
+void tpm_context_free(struct tpm *tpm);

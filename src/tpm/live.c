@@ -63,35 +63,29 @@ void tpm_handle_free(struct tpm_handle *handle)
     handle->reference = 0;
 }
 
-static bool flush_number(struct tpm *tpm, TPM2_HANDLE number)
+static void flush_number(struct tpm *tpm, TPM2_HANDLE number)
 {
     struct error ignored;
     ESYS_TR reference;
 
-    if (tpm_reference_handle(tpm, number, &reference, &ignored))
-        return false;
-    if (!Esys_FlushContext(tpm->esys, reference))
-        return true;
-    tpm_reference_close(tpm, &reference);
-    return false;
+    if (!tpm_reference_handle(tpm, number, &reference, &ignored) && TPM_COMMAND(tpm, &ignored, FlushContext, reference))
+        tpm_reference_close(tpm, &reference);
 }
 
-bool tpm_live_flush_others(struct tpm *tpm)
+void tpm_live_flush_others(struct tpm *tpm)
 {
     static const TPM2_HANDLE ranges[] = { TPM_TRANSIENT_FIRST, TPM_LOADED_SESSION_FIRST };
     TPM2_HANDLE handles[HANDLES_MAX];
     struct error ignored;
-    bool any = false;
     size_t count;
 
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
         if (tpm_handles_read(tpm, ranges[i], handles, HANDLES_MAX, &count, &ignored))
             continue;
         for (size_t j = 0; j < count; j++)
-            if (!is_live(tpm, handles[j]) && flush_number(tpm, handles[j]))
-                any = true;
+            if (!is_live(tpm, handles[j]))
+                flush_number(tpm, handles[j]);
     }
-    return any;
 }
 
 /* After an answer that cannot be trusted tpm2-tss refuses every further call, so the flushing gets a fresh context. */
@@ -99,9 +93,10 @@ void tpm_live_flush_own(struct tpm *tpm)
 {
     if (tpm->live_count == 0)
         return;
-    Esys_Finalize(&tpm->esys);
+    tpm_context_free(tpm);
     if (Esys_Initialize(&tpm->esys, tpm->tcti, NULL))
         return;
+    tpm->is_broken = false;
     while (tpm->live_count > 0)
         flush_number(tpm, tpm->live[--tpm->live_count]);
 }

@@ -23,6 +23,9 @@
     "open the volume with its recovery key or passphrase and run: bootseal reseal --current, which puts the index "    \
     "back"
 
+#define MALFORMED "the TPM's answer is malformed"
+#define MALFORMED_REMEDY "switch the machine off and on; if it comes again, the TPM or its bus is broken or tampered with"
+
 struct meaning {
     TPM2_CC command; /* 0: any */
     TSS2_RC code;
@@ -105,9 +108,20 @@ static const struct meaning meanings[] = {
     { 0, TPM2_RC_TESTING, ERROR_TPM, "the TPM does not finish its self-test", NULL },
     { 0, TPM2_RC_OBJECT_MEMORY, ERROR_TPM, "the TPM has no room for another object", NULL },
     { 0, TPM2_RC_SESSION_MEMORY, ERROR_TPM, "the TPM has no room for another session", NULL },
+    { 0, TPM2_RC_MEMORY, ERROR_TPM, "the TPM is out of memory", "switch the machine off and on" },
+    { 0, TPM2_RC_YIELDED, ERROR_TPM, "the TPM stays busy", NULL },
 
     { 0, TSS2_ESYS_RC_RSP_AUTH_FAILED, ERROR_TPM,
       "the TPM's answer is not authentic: it was changed on the way, or this is not the pinned TPM", OTHER_TPM_REMEDY },
+    { 0, TPM_RC_SILENT, ERROR_TPM, "the TPM does not answer", "switch the machine off and on" },
+    { 0, TPM_RC_MALFORMED, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_SYS_RC_INSUFFICIENT_RESPONSE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_SYS_RC_MALFORMED_RESPONSE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_ESYS_RC_INSUFFICIENT_RESPONSE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_ESYS_RC_MALFORMED_RESPONSE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_MU_RC_INSUFFICIENT_BUFFER, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_MU_RC_BAD_SIZE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
+    { 0, TSS2_MU_RC_BAD_VALUE, ERROR_TPM, MALFORMED, MALFORMED_REMEDY },
     { 0, TSS2_ESYS_RC_BAD_SEQUENCE, ERROR_TPM, "the connection to the TPM broke earlier", NULL },
     { 0, TSS2_ESYS_RC_MEMORY, ERROR_FAILED, "out of memory", NULL },
     { 0, TSS2_TCTI_RC_MEMORY, ERROR_FAILED, "out of memory", NULL },

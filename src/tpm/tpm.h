@@ -8,8 +8,9 @@
  *
  * Errors: a TPM that cannot be reached or misbehaves is ERROR_TPM; error.tpm_code then has its response code, from
  * which enum tpm_code names those that callers act on. Words come from one table (response.c). TPM_RC_RETRY, TESTING
- * and YIELDED are waited for here (TPM_PATIENCE_MS at most); 0x902 and 0x903 (no room for objects or sessions) flush
- * what an earlier program left behind, once, and try again.
+ * and YIELDED are waited for here (TPM_PATIENCE_MS at most, and not again for the next command if that was not enough);
+ * 0x902 to 0x904 (no room for objects, sessions or either) flush what an earlier program left behind, once, and try
+ * again.
  */
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "base/secret.h"
 
 #define TPM_PATIENCE_MS 10000
+#define TPM_ANSWER_MS 30000 /* no command that is sent here takes a TPM so long; a connection ends with it */
 
 /* Response codes that mean something to a caller (TPM 2.0 Part 2, 6.6), format bits and parameter numbers included. */
 enum tpm_code {
@@ -46,6 +48,12 @@ struct tpm;
  */
 int tpm_open(struct tpm **ret, const char *tcti, struct error *error);
 void tpm_close(struct tpm **tpm);
+
+/*
+ * True after an answer that was no answer: none came, it was malformed or not authentic. Every further command on this
+ * connection fails; a fresh one may go well. Until it is closed, what was sent last stays in memory.
+ */
+bool tpm_is_broken(const struct tpm *tpm);
 
 /* TPM2_Shutdown(CLEAR): to be sent after each use of a PIN, right or wrong: a power cut then costs no lockout try. */
 int tpm_shutdown(struct tpm *tpm, struct error *error);

@@ -6,6 +6,7 @@
  */
 #include "tpm/internal.h"
 
+#include <malloc.h>
 #include <string.h>
 #include <tss2/tss2_tcti.h>
 
@@ -84,4 +85,15 @@ void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session)
     overwrite_command(tpm);
     TSS2_TCTI_TRANSMIT(tpm->tcti) = transmit;
     TSS2_TCTI_RECEIVE(tpm->tcti) = receive;
+}
+
+/* After a broken answer tpm2-tss carries out nothing, not even what is above: then the C library overwrites what it
+ * frees. */
+void tpm_context_free(struct tpm *tpm)
+{
+    const int any_byte = 0xa5;
+
+    (void)mallopt(M_PERTURB, any_byte);
+    Esys_Finalize(&tpm->esys);
+    (void)mallopt(M_PERTURB, 0);
 }

@@ -60,7 +60,7 @@ def test_never_sent_to_the_tpm(bench, enrolled, made):
     assert "Unseal" not in [command.name for command in commands]
 
 
-def test_threat_4_wrong_recovery_keys_cost_no_try(bench, enrolled, made):
+def test_threat_04_wrong_recovery_keys_cost_no_try(bench, enrolled, made):
     """The number of tries left stays, the group is named, and the right PIN opens after all."""
     assert enrolled
     done = unlock_all(bench, (PROMPT, recovery.with_typo(made["key"], 3)), (PROMPT, made["key"][:-1]),
@@ -117,7 +117,7 @@ def test_without_recovery_keys_nothing_is_new(bench, enrolled):
 
 # ---- when the TPM does not do it ----
 
-def test_threat_1_after_the_reason(bench, enrolled, made):
+def test_threat_01_after_the_reason(bench, enrolled, made):
     """A boot state that is not approved: the PCR, then the recovery key by its ID; the reason is kept."""
     bench.boot(OTHER_BOOT)
     done = unlock_all(bench, (asked_for(made, enrolled), made["key"]))
@@ -153,7 +153,7 @@ def test_wrong_keys_at_the_recovery_prompt(bench, enrolled, made):
     assert unlock_all(bench, *[(prompt, wrong)] * 9, (prompt, made["key"])).rc == 0
 
 
-def test_threat_4_locked_out(bench, volume):
+def test_threat_04_locked_out(bench, volume):
     """The recovery key is asked for at once."""
     bench.set_policy(lockout={"max_tries": 8})
     bench.enroll(volume)
@@ -173,7 +173,7 @@ def test_after_wrong_pins(bench, enrolled, made):
     assert unlock_all(bench, (PROMPT, ""), (asked_for(made, enrolled), made["key"])).rc == 0
 
 
-def test_threat_3_another_tpm(bench, enrolled, made):
+def test_threat_03_another_tpm(bench, enrolled, made):
     """Cleared: status 6 is kept as the reason, the recovery key works."""
     bench.tpm.tool("tpm2_clear", "-c", "p")
     done = unlock_all(bench, (asked_for(made, enrolled), made["key"]))

@@ -72,8 +72,8 @@ def refused_without_authority(machine) -> str:
     return output
 
 
-def test_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
-    """The PIN alone leads to multi-user; root there cannot unseal with it (threat row 10)."""
+def test_threat_10_right_pin_boots_and_the_running_system_is_capped(copy_of, layout):
+    """The PIN alone leads to multi-user; root there cannot unseal with it."""
     machine, _ = copy_of()
     machine.start()
     shown = enter_pin(machine, layout)

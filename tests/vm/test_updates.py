@@ -143,7 +143,7 @@ def test_rotated_authority(machine, layout, progress):
     assert json.loads(machine.check("bootseal status --json"))["rotation"] is None
 
 
-def test_planted_initrd(machine, layout, kernels, progress):
+def test_threat_24_planted_initrd(machine, layout, kernels, progress):
     """The machine is off: somebody replaces the previous kernel's initrd. It boots on, and the next update names it."""
     installed, other, _ = kernels
     machine.power_off()

@@ -31,7 +31,7 @@ static void good_pins_pass(void **state)
     assert_good(check(&any, "pass wörd", strlen("pass wörd")), &error);
 }
 
-static void length_is_checked(void **state)
+static void test_threat_21_length_is_checked(void **state)
 {
     const struct pin_rules long_rules = { 4, 1000, .digits_only = true, .allow_simple = true };
     char text[PIN_MAX_BYTES + 2] = "";
@@ -45,7 +45,7 @@ static void length_is_checked(void **state)
     assert_refused(&long_rules, text, "allows 256");
 }
 
-static void characters_are_checked(void **state)
+static void test_threat_21_characters_are_checked(void **state)
 {
     (void)state;
     assert_refused(&digits, "12345a", "digits only");
@@ -122,8 +122,9 @@ static void no_pin_is_too_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_pins_pass),         cmocka_unit_test(length_is_checked),
-        cmocka_unit_test(characters_are_checked),
+        cmocka_unit_test(good_pins_pass),
+        cmocka_unit_test(test_threat_21_length_is_checked),
+        cmocka_unit_test(test_threat_21_characters_are_checked),
         cmocka_unit_test(the_form_of_a_recovery_key_is_no_pin),
         cmocka_unit_test(first_guesses_are_refused),
         cmocka_unit_test(others_are_not_refused),

@@ -132,7 +132,7 @@ static void test_two_folders_two_keys(void **state)
     assert_memory_not_equal(&a, &b, sizeof(a));
 }
 
-static void test_signs_exactly_that(void **state)
+static void test_threat_27_signs_exactly_that(void **state)
 {
     static const char *const refs[] = {
         [AUTHORITY_APPROVE] = "bootseal approve", [AUTHORITY_ADMIN] = "bootseal admin"
@@ -164,7 +164,7 @@ static void test_signs_exactly_that(void **state)
     }
 }
 
-static void test_refuses_without_cp_hash(void **state)
+static void test_threat_27_refuses_without_cp_hash(void **state)
 {
     struct scratch *scratch = *state;
     cleanup(authority_close) struct authority *authority = NULL;
@@ -262,8 +262,8 @@ int main(void)
         test(test_made_once),
         test(test_not_made_unasked),
         test(test_two_folders_two_keys),
-        test(test_signs_exactly_that),
-        test(test_refuses_without_cp_hash),
+        test(test_threat_27_signs_exactly_that),
+        test(test_threat_27_refuses_without_cp_hash),
         test(test_refuses_other_keys),
         test(test_refuses_garbage),
         test(test_refuses_what_others_can_reach),

@@ -151,7 +151,7 @@ static void test_passphrase_known_answers(void **state)
     expect_passphrase(&sealed, &empty, UUID, true, PASSPHRASE_NO_PIN);
 }
 
-static void test_passphrase_depends_on_everything(void **state)
+static void test_threat_09_passphrase_depends_on_everything(void **state)
 {
     cleanup(secret_free) struct secret sealed = counting(0x40, KEYS_SEALED_BYTES);
     cleanup(secret_free) struct secret mix = counting(0x80, KEYS_MIX_BYTES);
@@ -231,7 +231,7 @@ static void test_volume_key_there_and_back(void **state)
     }
 }
 
-static void test_volume_key_is_authenticated(void **state)
+static void test_threat_09_volume_key_is_authenticated(void **state)
 {
     cleanup(secret_free) struct secret mix = counting(32, KEYS_MIX_BYTES);
     cleanup(secret_free) struct secret other_mix = counting(33, KEYS_MIX_BYTES);
@@ -295,7 +295,7 @@ static void test_calibrate(void **state)
     assert_memory_not_equal(a.salt, b.salt, KDF_SALT_BYTES);
 }
 
-static void test_calibrate_obeys_the_floor(void **state)
+static void test_threat_09_calibrate_obeys_the_floor(void **state)
 {
     struct kdf_rules rules = { .memory_kib = 1024, .time_ms = 1, .floor_memory_kib = 8192, .floor_iterations = 7 };
     struct kdf_parameters kdf;
@@ -355,14 +355,14 @@ int main(void)
         cmocka_unit_test(test_stretch_depends_on_everything),
         cmocka_unit_test(test_stretch_refuses_impossible_costs),
         cmocka_unit_test(test_passphrase_known_answers),
-        cmocka_unit_test(test_passphrase_depends_on_everything),
+        cmocka_unit_test(test_threat_09_passphrase_depends_on_everything),
         cmocka_unit_test(test_passphrase_refuses),
         cmocka_unit_test(test_volume_key_known_answers),
         cmocka_unit_test(test_volume_key_there_and_back),
-        cmocka_unit_test(test_volume_key_is_authenticated),
+        cmocka_unit_test(test_threat_09_volume_key_is_authenticated),
         cmocka_unit_test(test_volume_key_refuses),
         cmocka_unit_test(test_calibrate),
-        cmocka_unit_test(test_calibrate_obeys_the_floor),
+        cmocka_unit_test(test_threat_09_calibrate_obeys_the_floor),
         cmocka_unit_test(test_calibrate_measures),
         cmocka_unit_test(test_calibrate_takes_a_quarter_of_ram_at_most),
         cmocka_unit_test(test_memory_that_cannot_be_had),

@@ -172,7 +172,7 @@ static TSS2_RC write_directly(struct bench *bench, ESYS_TR auth, ESYS_TR index)
     return Esys_NV_Write(bench->tpm->esys, auth, index, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &data, 0);
 }
 
-static void test_attackers_redefinition(void **state)
+static void test_threat_14_attackers_redefinition(void **state)
 {
     const TPM2B_AUTH empty = { 0 };
     struct bench *bench = *state;
@@ -195,7 +195,7 @@ static void test_attackers_redefinition(void **state)
 }
 
 /* With an authValue of his own the Name is the same; unlocking then fails until it is defined again. */
-static void test_redefinition_with_auth_value(void **state)
+static void test_threat_14_redefinition_with_auth_value(void **state)
 {
     const TPM2B_AUTH his = { .size = 4, .buffer = { 1, 2, 3, 4 } };
     struct bench *bench = *state;
@@ -214,7 +214,7 @@ static void test_redefinition_with_auth_value(void **state)
     assert_non_null(strstr(error.text, "by someone else"));
 }
 
-static void test_another_authority_cannot_write(void **state)
+static void test_threat_27_another_authority_cannot_write(void **state)
 {
     struct bench *bench = *state;
     struct authority_signer other = bench_authority_new();
@@ -251,7 +251,7 @@ static void write_other_content(struct bench *bench, uint8_t byte, UINT16 size, 
                      expected);
 }
 
-static void test_signature_is_for_one_content(void **state)
+static void test_threat_27_signature_is_for_one_content(void **state)
 {
     struct bench *bench = *state;
     struct digest got;
@@ -333,10 +333,10 @@ int main(void)
         bench_test(test_find_free),
         bench_test(test_define_and_undefine),
         bench_test(test_foreign_index),
-        bench_test(test_attackers_redefinition),
-        bench_test(test_redefinition_with_auth_value),
-        bench_test(test_another_authority_cannot_write),
-        bench_test(test_signature_is_for_one_content),
+        bench_test(test_threat_14_attackers_redefinition),
+        bench_test(test_threat_14_redefinition_with_auth_value),
+        bench_test(test_threat_27_another_authority_cannot_write),
+        bench_test(test_threat_27_signature_is_for_one_content),
         bench_test(test_answer_that_was_changed),
         bench_test(test_bad_pins),
         bench_test(test_owner_authorisation_is_told),

@@ -24,7 +24,8 @@ static void test_waits_while_the_tpm_is_busy(void **state)
 
 static void test_gives_up_in_the_end(void **state)
 {
-    struct tpm_attempt attempt = { 0 };
+    struct tpm tpm = { .esys = NULL };
+    struct tpm_attempt attempt = { .tpm = &tpm }, next = { .tpm = &tpm }, last = { .tpm = &tpm };
     struct timespec now;
 
     (void)state;
@@ -32,6 +33,10 @@ static void test_gives_up_in_the_end(void **state)
     clock_gettime(CLOCK_MONOTONIC, &now);
     attempt.started_ms = (uint64_t)now.tv_sec * 1000 - TPM_PATIENCE_MS - 1000;
     assert_false(tpm_try_again(&attempt, TPM2_RC_RETRY));
+    /* nor are the next ones waited for, until one is taken */
+    assert_false(tpm_try_again(&next, TPM2_RC_RETRY));
+    assert_false(tpm_try_again(&next, TPM2_RC_SUCCESS));
+    assert_true(tpm_try_again(&last, TPM2_RC_RETRY));
 }
 
 static void test_does_not_repeat_what_failed(void **state)
@@ -145,6 +150,22 @@ static void test_flushes_once_only(void **state)
     assert_int_equal(bus_tap_count(), 5); /* start, two lists, flush, start */
 }
 
+/* The command that lists what could be flushed is refused, too. */
+static void test_no_room_for_making_room(void **state)
+{
+    struct bench *bench = *state;
+    struct tpm_state tpm_state;
+    struct error error;
+
+    bus_tap(bench->tpm);
+    bus_tap_refuse(TPM2_CC_GetCapability, TPM2_RC_MEMORY, 100);
+    assert_int_equal(tpm_state_read(bench->tpm, &tpm_state, &error), ERROR_TPM);
+    assert_int_equal(error.tpm_code, TPM2_RC_MEMORY);
+    assert_int_equal(bus_tap_count(), 4);
+    bus_tap_refuse(TPM2_CC_GetCapability, TPM2_RC_MEMORY, 1);
+    bench_ok(tpm_state_read(bench->tpm, &tpm_state, &error), &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +176,7 @@ int main(void)
         bench_test(test_keeps_its_own),
         bench_test(test_makes_room_beside_its_own),
         bench_test(test_flushes_once_only),
+        bench_test(test_no_room_for_making_room),
     };
 
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);

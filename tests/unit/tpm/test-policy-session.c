@@ -168,7 +168,7 @@ static void test_signed(void **state)
     assert_int_equal(bench->tpm->live_count, 2);
 }
 
-static void test_approve_and_admin_differ(void **state)
+static void test_threat_27_approve_and_admin_differ(void **state)
 {
     struct bench *bench = *state;
     cleanup(tpm_handle_free) struct tpm_handle approve = start(bench, TPM_SESSION_TRIAL);
@@ -199,7 +199,7 @@ static int refuse_to_sign(void *context, const struct authority_request *request
     return error_set(error, ERROR_REFUSED, "not this");
 }
 
-static void test_bad_signature(void **state)
+static void test_threat_27_bad_signature(void **state)
 {
     struct bench *bench = *state;
     cleanup(tpm_handle_free) struct tpm_handle session = start(bench, TPM_SESSION_POLICY);
@@ -246,8 +246,57 @@ static void test_request(void **state)
     Esys_Free(nonce);
 }
 
+/* ---- a signature that was captured on the bus ---- */
+
+struct captured {
+    struct authority_signer *authority;
+    struct authority_signature signature;
+};
+
+/* It never reaches the TPM on the way that it was meant for. */
+static int sign_and_capture(void *context, const struct authority_request *request, struct authority_signature *ret,
+                            struct error *error)
+{
+    struct captured *captured = context;
+
+    assert_int_equal(captured->authority->sign(captured->authority->context, request, ret, error), 0);
+    captured->signature = *ret;
+    return error_set(error, ERROR_REFUSED, "captured");
+}
+
+static int use_captured(void *context, const struct authority_request *request, struct authority_signature *ret,
+                        struct error *error)
+{
+    (void)request, (void)error;
+    *ret = ((struct captured *)context)->signature;
+    return 0;
+}
+
+static void test_threat_27_captured_signature(void **state)
+{
+    struct bench *bench = *state;
+    struct captured captured = { .authority = &bench->authority };
+    struct authority_signer capture = { .public = bench->authority.public, sign_and_capture, &captured };
+    struct authority_signer replay = { .public = bench->authority.public, use_captured, &captured };
+    const struct digest cp_hash = { { 1 } }, other = { { 2 } };
+    struct tpm_handle session = start(bench, TPM_SESSION_POLICY), next = start(bench, TPM_SESSION_POLICY);
+    struct error error;
+
+    assert_int_equal(tpm_policy_signed(&session, &capture, AUTHORITY_ADMIN, &cp_hash, &error), ERROR_REFUSED);
+    assert_int_equal(tpm_policy_signed(&session, &replay, AUTHORITY_ADMIN, &other, &error), ERROR_FAILED);
+    assert_int_equal(tpm_policy_signed(&session, &replay, AUTHORITY_APPROVE, &cp_hash, &error), ERROR_FAILED);
+    assert_int_equal(tpm_policy_signed(&next, &replay, AUTHORITY_ADMIN, &cp_hash, &error), ERROR_FAILED);
+    bench_ok(tpm_policy_signed(&session, &replay, AUTHORITY_ADMIN, &cp_hash, &error), &error); /* what it is for */
+    tpm_handle_free(&session);
+    tpm_handle_free(&next);
+    bench_power_cut(bench);
+    session = start(bench, TPM_SESSION_POLICY);
+    assert_int_equal(tpm_policy_signed(&session, &replay, AUTHORITY_ADMIN, &cp_hash, &error), ERROR_FAILED);
+    tpm_handle_free(&session);
+}
+
 /* A session whose nonce is shorter, as an interposer might offer it: nothing is signed for it. */
-static void test_short_nonce_is_refused(void **state)
+static void test_threat_27_short_nonce_is_refused(void **state)
 {
     static const TPMT_SYM_DEF aes = { .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB };
     const TPM2B_NONCE short_nonce = { .size = 16 };
@@ -277,10 +326,11 @@ int main(void)
         bench_test(test_restart_raises_restart_count_alone),
         bench_test(test_clock_is_eight_bytes),
         bench_test(test_signed),
-        bench_test(test_approve_and_admin_differ),
-        bench_test(test_bad_signature),
+        bench_test(test_threat_27_approve_and_admin_differ),
+        bench_test(test_threat_27_bad_signature),
         bench_test(test_request),
-        bench_test(test_short_nonce_is_refused),
+        bench_test(test_threat_27_captured_signature),
+        bench_test(test_threat_27_short_nonce_is_refused),
     };
 
     return cmocka_run_group_tests_name("policy-session", tests, NULL, NULL);

@@ -424,7 +424,7 @@ static void test_blob_that_was_edited(void **state)
 }
 
 /* Without adminWithPolicy a PIN could be tried by ObjectChangeAuth in any boot state. */
-static void test_pin_cannot_be_tried_by_object_change_auth(void **state)
+static void test_threat_28_pin_cannot_be_tried_by_object_change_auth(void **state)
 {
     struct bench *bench = *state;
     cleanup(prepared_free) struct prepared prepared = prepare(bench);
@@ -442,7 +442,24 @@ static void test_pin_cannot_be_tried_by_object_change_auth(void **state)
     assert_int_equal(bench_state(bench).lockout_counter, 0);
 }
 
-static void test_pin_cannot_be_tried_without_policy(void **state)
+static void test_threat_28_pin_cannot_be_tried_by_certify(void **state)
+{
+    struct bench *bench = *state;
+    cleanup(prepared_free) struct prepared prepared = prepare(bench);
+    const TPMT_SIG_SCHEME scheme = { .scheme = TPM2_ALG_NULL };
+    const TPM2B_DATA nothing = { 0 };
+    TPM2B_ATTEST *info = NULL;
+    TPMT_SIGNATURE *signature = NULL;
+    struct error error;
+
+    bench_ok(tpm_auth_set(bench->tpm, prepared.loaded.reference, &prepared.pin, &error), &error);
+    assert_int_equal(Esys_Certify(bench->tpm->esys, prepared.loaded.reference, ESYS_TR_RH_NULL, ESYS_TR_PASSWORD,
+                                  ESYS_TR_PASSWORD, ESYS_TR_NONE, &nothing, &scheme, &info, &signature),
+                     TPM2_RC_AUTH_TYPE);
+    assert_int_equal(bench_state(bench).lockout_counter, 0);
+}
+
+static void test_threat_28_pin_cannot_be_tried_without_policy(void **state)
 {
     struct bench *bench = *state;
     cleanup(prepared_free) struct prepared prepared = prepare(bench);
@@ -507,8 +524,9 @@ int main(void)
         bench_test(test_object_that_is_not_approved),
         bench_test(test_blob_of_another_tpm),
         bench_test(test_blob_that_was_edited),
-        bench_test(test_pin_cannot_be_tried_by_object_change_auth),
-        bench_test(test_pin_cannot_be_tried_without_policy),
+        bench_test(test_threat_28_pin_cannot_be_tried_by_object_change_auth),
+        bench_test(test_threat_28_pin_cannot_be_tried_by_certify),
+        bench_test(test_threat_28_pin_cannot_be_tried_without_policy),
         bench_test(test_answer_that_was_changed),
         bench_test(test_pin_is_retried_while_the_tpm_is_busy),
     };

@@ -1,6 +1,7 @@
 /* After a secret has passed through tpm2-tss, none of it is left in this process's memory. */
 #include "base/cleanup.h"
 #include "bench.h"
+#include "bus-tap.h"
 #include "tpm/internal.h"
 #include "tpm/lockout.h"
 
@@ -138,6 +139,38 @@ static void test_wrong_pin_leaves_nothing(void **state)
     assert_int_equal(count_in_memory(&needle), 0);
 }
 
+/* tpm2-tss goes on with nothing after such an answer; what it holds goes with the connection. */
+static void test_broken_answers_leave_nothing(void **state)
+{
+    static const uint32_t commands[] = { TPM2_CC_Create, TPM2_CC_Unseal };
+    struct bench *bench = *state;
+
+    for (size_t i = 0; i < array_size(commands); i++) {
+        cleanup(secret_free) struct secret auth = random_secret(DIGEST_BYTES);
+        cleanup(secret_free) struct secret data = random_secret(SEALED_DATA_MAX);
+        cleanup(secret_free) struct secret got = { 0 };
+        struct needle auth_needle = needle_of(&auth), data_needle = needle_of(&data);
+        struct bench_object object = bench_protect(bench, &auth, &data);
+        struct error error;
+        struct sealed_blob blob;
+        struct digest policy = bench_object_policy(bench, true);
+
+        bus_tap(bench->tpm);
+        bus_tap_spoil(commands[i], 1);
+        if (commands[i] == TPM2_CC_Create)
+            assert_int_equal(tpm_seal(bench->tpm, &policy, &auth, &data, &blob, &error), ERROR_TPM);
+        else
+            assert_int_equal(bench_unlock(bench, &object, &auth, &got, &error), ERROR_TPM);
+        secret_free(&auth);
+        secret_free(&data);
+        secret_free(&got);
+        bench_disconnect(bench);
+        assert_int_equal(count_in_memory(&auth_needle), 0);
+        assert_int_equal(count_in_memory(&data_needle), 0);
+        bench_connect(bench);
+    }
+}
+
 static void test_lockout_authorisations_leave_nothing(void **state)
 {
     struct bench *bench = *state;
@@ -196,6 +229,7 @@ int main(void)
         bench_test(test_sealing_leaves_nothing),
         bench_test(test_unsealing_leaves_nothing),
         bench_test(test_wrong_pin_leaves_nothing),
+        bench_test(test_broken_answers_leave_nothing),
         bench_test(test_lockout_authorisations_leave_nothing),
         bench_test(test_owner_authorisation_leaves_nothing),
     };
