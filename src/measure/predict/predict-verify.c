@@ -101,6 +101,28 @@ static bool is_same_subject(const struct predict_machine *machine, size_t event,
            (strlen(text) == data.size || ((const char *)data.bytes)[strlen(text)] == '\0');
 }
 
+static size_t count_events(const struct event_log *log, unsigned pcr)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < log->count; i++)
+        count += log->events[i].pcr == pcr && event_is_extended(&log->events[i]);
+    return count;
+}
+
+/* Without GRUB, what is in these PCRs comes from images and their options: where as many events were predicted as there
+ * are, it is the contents that are others. */
+static bool is_other_content(const struct predict_machine *machine, const struct extend_list *list, unsigned pcr)
+{
+    static const uint32_t of_images = 1u << 4 | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13;
+    size_t predicted = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        predicted += list->items[i].pcr == pcr;
+    return of_images & 1u << pcr && predicted > 0 && count_events(machine->log, 8) == 0 &&
+           count_events(machine->log, pcr) == predicted;
+}
+
 static int set_reason(struct verification *verification, unsigned pcr, const char *reason, struct error *error)
 {
     free(verification->reason[pcr]);
@@ -156,7 +178,8 @@ static int explain(const struct predict_machine *machine, unsigned pcr, struct v
     words = running_boot_words(machine, event);
     if (!words)
         return error_no_memory(error);
-    if (item < list->count && is_same_subject(machine, event, list->items[item].text)) {
+    if (item < list->count &&
+        (is_same_subject(machine, event, list->items[item].text) || is_other_content(machine, list, pcr))) {
         ret->result[pcr] = VERIFY_CHANGED;
         error_set(&text, ERROR_FAILED, "changed since this boot: %s", words);
         return set_reason(ret, pcr, text.text, error);
