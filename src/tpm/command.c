@@ -25,7 +25,7 @@ bool tpm_try_again(struct tpm_attempt *attempt, TSS2_RC rc)
         return wait_a_little(attempt);
     case TPM2_RC_OBJECT_MEMORY:
     case TPM2_RC_SESSION_MEMORY:
-        if (attempt->flushed)
+        if (attempt->flushed || attempt->tpm->flushing)
             return false;
         attempt->flushed = true;
         return tpm_live_flush_others(attempt->tpm);

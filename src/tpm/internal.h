@@ -27,6 +27,7 @@ struct tpm {
     const struct secret *owner_auth; /* NULL: empty */
     TPM2_HANDLE live[TPM_LIVE_MAX];  /* sessions and transient objects of this connection that are in the TPM */
     size_t live_count;
+    bool flushing; /* what others left behind: no command of that makes room once more */
 };
 
 /* ---- connection.c ---- */

@@ -76,7 +76,7 @@ static bool flush_number(struct tpm *tpm, TPM2_HANDLE number)
     return false;
 }
 
-bool tpm_live_flush_others(struct tpm *tpm)
+static bool flush_all_others(struct tpm *tpm)
 {
     static const TPM2_HANDLE ranges[] = { TPM_TRANSIENT_FIRST, TPM_LOADED_SESSION_FIRST };
     TPM2_HANDLE handles[HANDLES_MAX];
@@ -91,6 +91,17 @@ bool tpm_live_flush_others(struct tpm *tpm)
             if (!is_live(tpm, handles[j]) && flush_number(tpm, handles[j]))
                 any = true;
     }
+    return any;
+}
+
+/* A TPM that has no room even for this says so to the command that wanted it. */
+bool tpm_live_flush_others(struct tpm *tpm)
+{
+    bool any;
+
+    tpm->flushing = true;
+    any = flush_all_others(tpm);
+    tpm->flushing = false;
     return any;
 }
 

@@ -145,6 +145,20 @@ static void test_flushes_once_only(void **state)
     assert_int_equal(bus_tap_count(), 5); /* start, two lists, flush, start */
 }
 
+/* The list of what could be flushed is not to be had either. */
+static void test_no_room_for_anything(void **state)
+{
+    struct bench *bench = *state;
+    struct tpm_state now;
+    struct error error;
+
+    bus_tap(bench->tpm);
+    bus_tap_refuse(TPM2_CC_GetCapability, TPM2_RC_OBJECT_MEMORY, 100);
+    assert_int_equal(tpm_state_read(bench->tpm, &now, &error), ERROR_TPM);
+    assert_int_equal(error.tpm_code, TPM2_RC_OBJECT_MEMORY);
+    assert_int_equal(bus_tap_count(), 3); /* the state, two lists */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +169,7 @@ int main(void)
         bench_test(test_keeps_its_own),
         bench_test(test_makes_room_beside_its_own),
         bench_test(test_flushes_once_only),
+        bench_test(test_no_room_for_anything),
     };
 
     return cmocka_run_group_tests_name("command", tests, NULL, NULL);
