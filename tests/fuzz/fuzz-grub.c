@@ -27,8 +27,8 @@ static void make_disk(void)
     write_text("esp/EFI/debian/grub.cfg", start);
     write_text("boot/vmlinuz", "a kernel");
     write_text("boot/initrd.img", "an initrd");
-    write_text("boot/vmlinuz-6.1.0-50-amd64", "a kernel");
-    write_text("boot/initrd.img-6.1.0-50-amd64", "an initrd");
+    write_text("boot/vmlinuz-6.1.0-56-cloud-amd64", "a kernel");
+    write_text("boot/initrd.img-6.1.0-56-cloud-amd64", "an initrd");
     write_text("boot/grub/grub.cfg", "");
     write_text("boot/grub/grubenv", "");
     write_text("boot/grub/unicode.pf2", "a font");

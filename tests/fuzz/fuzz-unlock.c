@@ -44,6 +44,7 @@ static struct {
 static void show(void *context, const char *line)
 {
     (void)context;
+    fuzz_tell("%s", line);
     fuzz_require(!strpbrk(line, "\n\r\x1b"));
 }
 
@@ -85,7 +86,7 @@ static void end_machine(void)
     bad_tpm_end();
     for (size_t i = 0; i < VOLUMES; i++)
         hostile_header_free(&headers[i]);
-    machine_teardown(state);
+    machine_teardown(&state);
 }
 
 static void make_machine(void)
@@ -94,8 +95,6 @@ static void make_machine(void)
     struct error error;
     void *state = NULL;
 
-    if (machine)
-        return;
     fuzz_require(machine_setup(&state) == 0);
     machine = state;
     machine_enroll(machine, 0, MACHINE_PIN);
@@ -109,6 +108,14 @@ static void make_machine(void)
         hostile_header_keep(machine->volumes[i].path, &headers[i]);
     machine_disconnect(machine);
     atexit(end_machine);
+}
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    (void)count;
+    (void)arguments;
+    make_machine();
+    return 0;
 }
 
 /* Wrong PINs of runs before are forgotten. */
@@ -134,8 +141,10 @@ static void boot(bool keep_cap)
 
     if (fresh && keep_cap)
         return;
+    fuzz_require(swtpm_reset_in_place(&machine->swtpm) == 0);
     machine_connect(machine);
-    machine_reboot(machine);
+    machine_extend(machine, 4, "boot loader and kernel");
+    machine_extend(machine, 7, "secure boot is on");
     end_lockout();
     machine_disconnect(machine);
     fresh = true;
@@ -156,7 +165,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     mode = bytes[0];
     edited = mode & MODE_NO_PIN ? 1 : 0;
-    make_machine();
     fuzz_split(bytes + 1, size - 1, parts, 3);
     typed = fuzz_text(parts[0]);
     person.rest = typed;

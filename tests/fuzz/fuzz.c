@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -116,10 +117,23 @@ bool fuzz_json(struct span bytes, struct json_view *ret_view, struct json_object
     return !r;
 }
 
+void fuzz_tell(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!getenv("BOOTSEAL_FUZZ_TELL"))
+        return;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
 void fuzz_require_told(int r, const struct error *error)
 {
     if (!r)
         return;
+    fuzz_tell("error %d: %s", r, error->text);
     fuzz_require(r > ERROR_NONE && r <= ERROR_REFUSED && error->kind == (enum error_kind)r);
     fuzz_require(error->text[0] && memchr(error->text, '\0', sizeof(error->text)));
     fuzz_require(!strchr(error->text, '\n') && !strchr(error->text, '\x1b'));

@@ -19,6 +19,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+/* Before the first input; a target need not have it. */
+int LLVMFuzzerInitialize(int *count, char ***arguments) __attribute__((weak));
+
 /* Ends the program unless the condition holds. */
 #define fuzz_require(condition)                                                                                        \
     do {                                                                                                               \
@@ -47,6 +50,9 @@ void fuzz_write(const char *name, struct span bytes);
 /* Parses the bytes as the JSON document of a token: errors are ERROR_METADATA. False when it is none; then *ret is
  * NULL. */
 bool fuzz_json(struct span bytes, struct json_view *ret_view, struct json_object **ret);
+
+/* For people, with BOOTSEAL_FUZZ_TELL in the environment: how far an input comes. */
+void fuzz_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The error has a kind, and is one line of text: every failure says what failed. */
 void fuzz_require_told(int r, const struct error *error);

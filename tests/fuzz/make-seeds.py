@@ -43,7 +43,7 @@ POINT = (bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945
 # TPM 2.0 Part 2, 12.2.4 TPMT_PUBLIC and 13.5 TPMS_NV_PUBLIC
 SRK = (struct.pack(">HHIH", 0x0023, SHA256, 0x00030472, 0) + struct.pack(">HHHHHH", 6, 128, 0x43, 0x10, 3, 0x10)
        + b"".join(struct.pack(">H", 32) + part for part in POINT))
-AUTHORITY = (struct.pack(">HHIH", 0x0023, SHA256, 0x00040040, 0) + struct.pack(">HHHHH", 0x10, 0x18, SHA256, 3, 0x10)
+AUTHORITY = (struct.pack(">HHIH", 0x0023, SHA256, 0x00040000, 0) + struct.pack(">HHHHH", 0x10, 0x18, SHA256, 3, 0x10)
              + b"".join(struct.pack(">H", 32) + part for part in POINT))
 INDEX_ATTRIBUTES = 0x22041008  # written, NO_DA, AUTHREAD, WRITEALL, POLICYWRITE
 INDEX = (struct.pack(">IHI", 0x018B5EA0, SHA256, INDEX_ATTRIBUTES) + struct.pack(">H", 32) + digest("index policy")
@@ -260,13 +260,13 @@ UNLOCKS = {
     "both": (8, b"481526\n", b""),
     "capped": (4, b"481526\n", b""),
     "recovery-key": (0, RECOVERY_KEY + b"\n", b""),
-    "cost": (0, b"481526\n", b"tokens/1/kdf/memory_kib 4194304\ntokens/1/kdf/iterations 1000\n"),
+    "cost": (0, b"481526\n", b"tokens/0/kdf/memory_kib 4194304\ntokens/0/kdf/iterations 1000\n"),
     "cipher": (0, b"481526\n", b'segments/0/encryption "cipher_null-ecb"\n'),
-    "stripped": (0, b"481526\n", b"tokens/1\n"),
-    "approval": (2, b"", b"tokens/0/branches []\ntokens/0/pcrs [0,1,2]\n"),
+    "stripped": (0, b"481526\n", b"tokens/0\n"),
+    "approval": (2, b"", b"tokens/1/branches []\ntokens/1/pcrs [0,1,2]\n"),
     "two-protectors": (0, b"1\n481526\n", b"tokens/7 " + document(PROTECTOR) + b"\n"),
     "recovery-token": (0, RECOVERY_KEY + b"\n", b"tokens/5 " + document(changed(RECOVERY, keyslots=["0"])) + b"\n"),
-    "operators": (8, b"2\n481526\n", b"tokens/1/operator 2\ntokens/1/label \"\\u001b[2J\"\n"),
+    "operators": (8, b"2\n481526\n", b"tokens/0/operator 2\ntokens/0/label \"\\u001b[2J\"\n"),
 }
 
 GRUB_SCRIPTS = {
@@ -278,7 +278,7 @@ while [ "$m" != xxx ]; do m="x$m"; done
 function f { set g="$1"; shift; return 0; }
 f 1 2
 search --no-floppy --fs-uuid --set=root --hint-efi=hd0,gpt2 aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee
-submenu 'More' $menuentry_id_option more { menuentry "It's" --class a { linux /vmlinuz-* ro; initrd /initrd.img* } }
+submenu 'More' --id more { menuentry "It's" --class a { linux /vmlinuz ro; initrd /initrd.img } }
 menuentry 'Linux' --unrestricted { linux ($root)/vmlinuz root=UUID=1 ; initrd /initrd.img }
 """,
 }
@@ -309,7 +309,7 @@ def seeds(eventlogs: Path):
     yield "report", "opened", [document(REPORT)]
     yield "report", "no-tpm", [document(changed(REPORT, tpm="no answer", bank=None, pcrs={}, index=None))]
     yield "policy", "policy", [document(POLICY), b"4,7,8,9,12", b"481526"]
-    yield "policy", "any-pin", [document({"pcrs": [4, 7], "pin": {"characters": "any"}}), b"0,23", b"cor rect horse"]
+    yield "policy", "any-pin", [document({"pcrs": [4, 7, 12], "pin": {"characters": "any"}}), b"0,23", b"cor rect horse"]
     yield "recovery-key", "canonical", [RECOVERY_KEY]
     yield "recovery-key", "blanks", [b" " + RECOVERY_KEY.replace(b"-", b" ") + b"\n"]
     yield "recovery-key", "wrong-group", [RECOVERY_KEY.replace(b"278498", b"278499")]
@@ -349,10 +349,10 @@ def seeds(eventlogs: Path):
     yield "tpm-blob", "answers-more", areas + [ALONE + b"\0"]
     for key, script in SCRIPTS.items():
         yield "tpm-blob", key, areas + [script]
-        yield "unlock", f"tpm-{key}", [b"\0481526\n481526\n", b"", script]
+        yield "unlock", f"tpm-{key}", [b"\0" + b"481526\n481526\n", b"", script]
     for key, (mode, typed, changes) in UNLOCKS.items():
         yield "unlock", key, [bytes((mode,)) + typed, changes, b""]
-    yield "unlock", "alone", [b"\x01481526\n", b"", ALONE]
+    yield "unlock", "alone", [b"\x01" + b"481526\n", b"", ALONE]
 
 
 def main():

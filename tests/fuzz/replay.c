@@ -63,6 +63,8 @@ int main(int count, char **arguments)
 {
     struct stat status;
 
+    if (LLVMFuzzerInitialize)
+        LLVMFuzzerInitialize(&count, &arguments);
     for (int i = 1; i < count; i++)
         if (stat(arguments[i], &status) == 0 && S_ISREG(status.st_mode))
             replay_file(arguments[i]);
