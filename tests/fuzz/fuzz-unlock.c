@@ -25,6 +25,10 @@
 #define WAITED_MAX_MS (10 * 60 * 1000) /* nobody would wait longer; each command has ten seconds of patience */
 #define ASKED_MAX 64
 
+/* TPM 2.0 Part 2, 6.5.2 */
+#define COMMAND_PCR_EVENT 0x13c
+#define COMMAND_UNSEAL 0x15e
+
 enum mode {
     MODE_ALONE = 1,    /* no TPM behind the script */
     MODE_NO_PIN = 2,   /* the volume that opens without a PIN */
@@ -134,12 +138,13 @@ static void end_lockout(void)
     fuzz_require(!tpm_lockout_reset(machine->tpm, &auth, &error));
 }
 
-/* Booted afresh into the approved state, unless it was not capped since. */
+/* Booted afresh into the approved state. A TPM that nobody has capped or given a PIN since is as it was. */
 static void boot(bool keep_cap)
 {
-    static bool fresh = false;
+    static bool used = true;
 
-    if (fresh && keep_cap)
+    used = used || bad_tpm_reached(COMMAND_PCR_EVENT) || bad_tpm_reached(COMMAND_UNSEAL);
+    if (!used || keep_cap)
         return;
     fuzz_require(swtpm_reset_in_place(&machine->swtpm) == 0);
     machine_connect(machine);
@@ -147,7 +152,7 @@ static void boot(bool keep_cap)
     machine_extend(machine, 7, "secure boot is on");
     end_lockout();
     machine_disconnect(machine);
-    fresh = true;
+    used = false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -111,7 +111,8 @@ int swtpm_start(struct swtpm *swtpm)
 {
     unsigned seed = (unsigned)getpid() ^ (unsigned)time(NULL);
 
-    *swtpm = (struct swtpm){ .folder = "/tmp/bootseal-swtpm-XXXXXX" };
+    *swtpm = (struct swtpm){ 0 };
+    snprintf(swtpm->folder, sizeof(swtpm->folder), "%s/bootseal-swtpm-XXXXXX", getenv("TMPDIR") ?: "/tmp");
     if (!mkdtemp(swtpm->folder)) {
         swtpm->folder[0] = '\0';
         return complain("no folder for its state");
