@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 AT_ONCE = 2
 START_S = 120  # to go through the inputs that are known
 INPUT_TIMEOUT_S = 25  # one input; under sanitizers, on a busy machine
-MEMORY_MIB = 1024
+MEMORY_MIB = 2560  # a keyslot may want 1 GiB
 INPUT_MAX_BYTES = 128 * 1024
 
 # AddressSanitizer's own threads are none of ours; what is allocated in one go has an end.
