@@ -148,6 +148,7 @@ class System:
         return f"/packages/{name}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items):
     """They share one tree: in one process all of them."""
     for item in items:
