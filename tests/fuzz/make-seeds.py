@@ -261,14 +261,14 @@ UNLOCKS = {
     "both": (8, b"481526\n", b""),
     "capped": (4, b"481526\n", b""),
     "recovery-key": (0, RECOVERY_KEY + b"\n", b""),
-    "cost": (0, b"481526\n", b"tokens/0/kdf/memory_kib 4194304\ntokens/0/kdf/iterations 1000\n"),
+    "cost": (0, b"481526\n", b"tokens/2/kdf/memory_kib 4194304\ntokens/2/kdf/iterations 1000\n"),
     "keyslot-cost": (0, b"481526\n", b"keyslots/1/kdf/iterations 2000000000\n"),
     "cipher": (0, b"481526\n", b'segments/0/encryption "cipher_null-ecb"\n'),
-    "stripped": (0, b"481526\n", b"tokens/0\n"),
+    "stripped": (0, b"481526\n", b"tokens/2\n"),
     "approval": (2, b"", b"tokens/1/branches []\ntokens/1/pcrs [0,1,2]\n"),
     "two-protectors": (0, b"1\n481526\n", b"tokens/7 " + document(PROTECTOR) + b"\n"),
     "recovery-token": (0, RECOVERY_KEY + b"\n", b"tokens/5 " + document(changed(RECOVERY, keyslots=["0"])) + b"\n"),
-    "operators": (8, b"2\n481526\n", b"tokens/0/operator 2\ntokens/0/label \"\\u001b[2J\"\n"),
+    "operators": (8, b"2\n481526\n", b"tokens/2/operator 2\ntokens/2/label \"\\u001b[2J\"\n"),
 }
 
 GRUB_SCRIPTS = {
