@@ -1,3 +1,4 @@
+#define JSON_IMPLEMENTATION
 #include "base/json.h"
 
 #include "base/cleanup.h"
