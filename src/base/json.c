@@ -1,3 +1,4 @@
+#define JSON_IMPLEMENTATION
 #include "base/json.h"
 
 #include "base/cleanup.h"
@@ -159,7 +160,7 @@ int json_get_bool(const struct json_view *view, const char *key, bool *ret, stru
 
 int json_get_hex(const struct json_view *view, const char *key, void *ret, size_t size, struct error *error)
 {
-    const char *text;
+    const char *text = "";
     int r = json_get_string(view, key, JSON_MAX_BYTES, &text, error);
 
     if (!r && !hex_decode(text, ret, size))
@@ -170,7 +171,7 @@ int json_get_hex(const struct json_view *view, const char *key, void *ret, size_
 int json_get_base64(const struct json_view *view, const char *key, void *ret, size_t max, size_t *ret_size,
                     struct error *error)
 {
-    const char *text;
+    const char *text = "";
     int r = json_get_string(view, key, JSON_MAX_BYTES, &text, error);
 
     if (!r && !base64_decode(text, ret, max, ret_size))
@@ -180,7 +181,7 @@ int json_get_base64(const struct json_view *view, const char *key, void *ret, si
 
 int json_get_hash(const struct json_view *view, const char *key, enum hash_algorithm *ret, struct error *error)
 {
-    const char *name;
+    const char *name = "";
     int r = json_get_string(view, key, 16, &name, error);
 
     if (r)

@@ -85,3 +85,8 @@ struct json_object *json_new_base64(const void *bytes, size_t size);
 
 /* Writes the document, indented, atomically (file_write()). */
 int json_write(const char *path, struct json_object *object, unsigned mode, struct error *error);
+
+/* For clang's analyzer, as in error.h. */
+#if defined(__clang_analyzer__) && !defined(JSON_IMPLEMENTATION)
+#define json_fault(...) (json_fault(__VA_ARGS__), (int)ERROR_METADATA)
+#endif

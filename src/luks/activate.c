@@ -52,6 +52,7 @@ int volume_activate(struct volume *volume, const char *name, int keyslot, const 
 
     /* whatever the caller compared: a header that is not to be opened is not opened here either */
     r = r ?: volume_facts_read(volume, &facts, error);
+    r = r ?: keyslot_check_cost(volume, keyslot, error);
     if (r)
         return r;
     if (passphrase->size == 0 || passphrase->size > VOLUME_MAX_PASSPHRASE_BYTES)

@@ -62,6 +62,12 @@ int metadata_decimal(const struct json_view *view, const char *key, uint64_t *re
 /* True when an array view holds the string. */
 bool metadata_lists(const struct json_view *array, const char *text);
 
+/* ---- keyslot.c ---- */
+
+/* ERROR_METADATA when opening this keyslot would take more time or memory than its kind does, or when it is not in use;
+ * CRYPT_ANY_SLOT passes. */
+int keyslot_check_cost(struct volume *volume, int keyslot, struct error *error);
+
 /* ---- room.c: what still fits ---- */
 
 /* ERROR_REFUSED unless the document, with `extra` bytes more, fits into the header's JSON area. */

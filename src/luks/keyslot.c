@@ -8,6 +8,15 @@
 
 #define KEYSLOT_JSON_BYTES 512 /* more than the record of a new keyslot takes in the header's JSON: some 300 */
 
+/*
+ * A keyslot that is asked for by its number is one of bootseal's own, which cost next to nothing. Whoever has the disk
+ * may write another cost into the header; up to these, some ten seconds, it is taken, since cryptsetup's luksConvertKey
+ * raises it too.
+ */
+#define KEYSLOT_MAX_ITERATIONS 10000000u /* of PBKDF2 */
+#define KEYSLOT_MAX_MEMORY_KIB 1048576u  /* of Argon2: what cryptsetup takes at most unless told otherwise */
+#define KEYSLOT_MAX_PASSES_KIB 8388608u  /* memory times iterations */
+
 /* SHA-256 and 1000 iterations: the least that libcryptsetup takes, and enough for passphrases of full entropy. */
 static const struct crypt_pbkdf_type minimal_kdf = {
     .type = CRYPT_KDF_PBKDF2,
@@ -56,6 +65,32 @@ static int check_in_use(struct volume *volume, int keyslot, struct error *error)
     return 0;
 }
 
+static bool is_affordable(const struct crypt_pbkdf_type *kdf)
+{
+    if (strcmp(kdf->type, CRYPT_KDF_PBKDF2) == 0)
+        return kdf->iterations <= KEYSLOT_MAX_ITERATIONS;
+    return kdf->max_memory_kb <= KEYSLOT_MAX_MEMORY_KIB &&
+           (uint64_t)kdf->max_memory_kb * kdf->iterations <= KEYSLOT_MAX_PASSES_KIB;
+}
+
+int keyslot_check_cost(struct volume *volume, int keyslot, struct error *error)
+{
+    struct crypt_pbkdf_type kdf;
+    int code, r = keyslot == CRYPT_ANY_SLOT ? 0 : check_in_use(volume, keyslot, error);
+
+    if (r || keyslot == CRYPT_ANY_SLOT)
+        return r;
+    code = crypt_keyslot_get_pbkdf(volume_device(volume), keyslot, &kdf);
+    if (code < 0)
+        return volume_fail(volume, code, error, "cannot look at keyslot %d", keyslot);
+    if (is_affordable(&kdf))
+        return 0;
+    return error_set(error, ERROR_METADATA,
+                     "\"%s\": the key derivation of keyslot %d (%s, %u iterations, %u KiB) costs more than any that "
+                     "bootseal opens: the header was changed",
+                     volume->path, keyslot, kdf.type, kdf.iterations, kdf.max_memory_kb);
+}
+
 static int open_failed(struct volume *volume, int code, int keyslot, struct error *error)
 {
     if (code == -EPERM && keyslot == CRYPT_ANY_SLOT)
@@ -74,8 +109,7 @@ int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret 
     cleanup(secret_free) struct secret key = { 0 };
     int code, r = check_passphrase(passphrase, error);
 
-    if (!r && keyslot != CRYPT_ANY_SLOT)
-        r = check_in_use(volume, keyslot, error);
+    r = r ?: keyslot_check_cost(volume, keyslot, error);
     r = r ?: secret_new(&key, VOLUME_MAX_KEY_BYTES, error);
     if (r)
         return r;

@@ -65,8 +65,9 @@ int volume_facts_read(struct volume *volume, struct volume_facts *ret, struct er
 int volume_keyslots(struct volume *volume, uint32_t *ret_mask, struct error *error);
 
 /*
- * Opens a keyslot (CRYPT_ANY_SLOT as -1) with the passphrase. Wrong passphrase: ERROR_WRONG_PIN. `ret_key`, if not
- * NULL, becomes the volume key; `ret_slot`, if not NULL, the keyslot.
+ * Opens a keyslot (CRYPT_ANY_SLOT as -1) with the passphrase. Wrong passphrase: ERROR_WRONG_PIN. A keyslot that is
+ * named, and made to cost more than some ten seconds: ERROR_METADATA. `ret_key`, if not NULL, becomes the volume key;
+ * `ret_slot`, if not NULL, the keyslot.
  */
 int volume_keyslot_open(struct volume *volume, int keyslot, const struct secret *passphrase, struct secret *ret_key,
                         int *ret_slot, struct error *error);

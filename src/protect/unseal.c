@@ -176,7 +176,6 @@ static int assert_policy(struct unseal *unseal, struct error *error)
         if (second.tpm_code == TPM_CODE_OR_MISMATCH) {
             *error = second;
             list = unseal->request.next;
-            r = s;
         }
     }
     if (error->tpm_code == TPM_CODE_OR_MISMATCH && !unseal->request.authority)

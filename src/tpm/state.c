@@ -109,7 +109,7 @@ static void put_characters(uint32_t value, char *ret)
     for (int i = 0; i < 4; i++) {
         char c = (char)(value >> (24 - 8 * i) & 0xff);
 
-        ret[i] = c == '\0' || (c >= 0x20 && c < 0x7f) ? c : '?';
+        ret[i] = (char)(c == '\0' || (c >= 0x20 && c < 0x7f) ? c : '?');
     }
 }
 

@@ -149,6 +149,14 @@ class System:
         return f"/packages/{name}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def pytest_collection_modifyitems(items):
+    """They share one tree: in one process all of them."""
+    for item in items:
+        if Path(item.path).is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("debian-tree"))
+
+
 @pytest.fixture(scope="session")
 def progress(pytestconfig):
     """Show at once, past pytest's capture, what takes long."""

@@ -223,7 +223,7 @@ int boot_places_read(struct boot_places *ret, const char **ret_esp, struct error
     boot = r ? NULL : find_boot_disk(&candidates);
     if (!boot)
         return r;
-    ret->items = calloc(candidates.count, sizeof(*ret->items));
+    ret->items = calloc(candidates.count + 1, sizeof(*ret->items));
     if (!ret->items)
         return error_no_memory(error);
     for (size_t i = 0; i < candidates.count; i++) {

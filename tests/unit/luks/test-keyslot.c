@@ -12,6 +12,8 @@
 #define FULL_AREA                                                                                                      \
     (16 * 1024 * 1024 - 32 * 1024) /* cryptsetup's default: room for more keyslots than there are numbers */
 
+#define SALT "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" /* 32 bytes */
+
 static struct luks_file file;
 static struct volume *volume;
 static struct secret passphrase, key;
@@ -321,6 +323,35 @@ static void priority_is_carried_over(void **state)
     assert_int_equal(volume_keyslot_copy_priority(volume, 7, 0, &error), ERROR_METADATA);
 }
 
+/* A header that would keep the machine busy for hours. */
+static void refuses_a_cost_that_was_raised(void **state)
+{
+    static const struct {
+        const char *json;
+        bool taken;
+    } costs[] = {
+        { "{\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":2000000000,\"salt\":\"" SALT "\"}", false },
+        { "{\"type\":\"argon2id\",\"time\":4,\"memory\":4194304,\"cpus\":1,\"salt\":\"" SALT "\"}", false },
+        { "{\"type\":\"argon2id\",\"time\":1000000,\"memory\":65536,\"cpus\":1,\"salt\":\"" SALT "\"}", false },
+        { "{\"type\":\"argon2id\",\"time\":4,\"memory\":8192,\"cpus\":1,\"salt\":\"" SALT "\"}", true },
+        { "{\"type\":\"pbkdf2\",\"hash\":\"sha256\",\"iterations\":2000,\"salt\":\"" SALT "\"}", true },
+    };
+    struct error error;
+
+    (void)state;
+    for (size_t i = 0; i < array_size(costs); i++) {
+        const enum error_kind kind = costs[i].taken ? ERROR_WRONG_PIN : ERROR_METADATA;
+
+        volume_close(&volume);
+        luks_set(file.path, "keyslots/0/kdf", costs[i].json);
+        assert_int_equal(volume_open(&volume, file.path, &error), 0);
+        if (volume_keyslot_open(volume, 0, &passphrase, NULL, NULL, &error) != (int)kind)
+            fail_msg("%s: %s", costs[i].json, error.text);
+        if (!costs[i].taken)
+            assert_int_equal(volume_activate(volume, "n", 0, &passphrase, &(struct volume_options){ 0 }, &error), kind);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(volume_key_is_known, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(priority_is_carried_over, make_volume, remove_volume),
         cmocka_unit_test_setup_teardown(another_writer_is_noticed, make_volume, remove_volume),
+        cmocka_unit_test_setup_teardown(refuses_a_cost_that_was_raised, make_volume, remove_volume),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,8 @@ int swtpm_start(struct swtpm *swtpm)
 {
     unsigned seed = (unsigned)getpid() ^ (unsigned)time(NULL);
 
-    *swtpm = (struct swtpm){ .folder = "/tmp/bootseal-swtpm-XXXXXX" };
+    *swtpm = (struct swtpm){ 0 };
+    snprintf(swtpm->folder, sizeof(swtpm->folder), "%s/bootseal-swtpm-XXXXXX", getenv("TMPDIR") ?: "/tmp");
     if (!mkdtemp(swtpm->folder)) {
         swtpm->folder[0] = '\0';
         return complain("no folder for its state");
@@ -141,24 +142,36 @@ int swtpm_power_cut(struct swtpm *swtpm)
     return complain("it does not start again");
 }
 
-/* One command on the wire, without tpm2-tss: this file tests what uses it. */
-static int send_shutdown(const struct swtpm *swtpm, uint8_t type)
+/* One exchange on the wire, without tpm2-tss: this file tests what uses it. */
+static int exchange(uint16_t port, const void *request, size_t size, const void *expected, size_t expected_size)
 {
-    const uint8_t command[] = { 0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x45, 0, type };
-    static const uint8_t success[] = { 0x80, 0x01, 0, 0, 0, 10, 0, 0, 0, 0 };
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(swtpm->port) };
-    uint8_t response[sizeof(success)];
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    uint8_t response[16];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool done;
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     done = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-           send(fd, command, sizeof(command), MSG_NOSIGNAL) == sizeof(command) &&
-           recv(fd, response, sizeof(response), MSG_WAITALL) == sizeof(response) &&
-           memcmp(response, success, sizeof(success)) == 0;
+           send(fd, request, size, MSG_NOSIGNAL) == (ssize_t)size &&
+           recv(fd, response, expected_size, MSG_WAITALL) == (ssize_t)expected_size &&
+           memcmp(response, expected, expected_size) == 0;
     if (fd >= 0)
         close(fd);
-    return done ? 0 : complain("TPM2_Shutdown failed");
+    return done ? 0 : -1;
+}
+
+/* A command with one parameter, a TPM_SU. */
+static int send_command(const struct swtpm *swtpm, uint8_t code, uint8_t type)
+{
+    const uint8_t command[] = { 0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, code, 0, type };
+    static const uint8_t success[] = { 0x80, 0x01, 0, 0, 0, 10, 0, 0, 0, 0 };
+
+    return exchange(swtpm->port, command, sizeof(command), success, sizeof(success));
+}
+
+static int send_shutdown(const struct swtpm *swtpm, uint8_t type)
+{
+    return send_command(swtpm, 0x45, type) ? complain("TPM2_Shutdown failed") : 0;
 }
 
 int swtpm_reset(struct swtpm *swtpm)
@@ -169,4 +182,15 @@ int swtpm_reset(struct swtpm *swtpm)
 int swtpm_restart(struct swtpm *swtpm)
 {
     return send_shutdown(swtpm, 1) ? -1 : swtpm_power_cut(swtpm);
+}
+
+int swtpm_reset_in_place(struct swtpm *swtpm)
+{
+    static const uint8_t init[] = { 0, 0, 0, 2, 0, 0, 0, 0 }; /* swtpm_ioctls(3): CMD_INIT, no flags */
+    static const uint8_t success[] = { 0, 0, 0, 0 };
+    int r = send_shutdown(swtpm, 0);
+
+    r = r ?: exchange(swtpm->port + 1, init, sizeof(init), success, sizeof(success));
+    r = r ?: send_command(swtpm, 0x44, 0);
+    return r ? complain("it does not start again in place") : 0;
 }

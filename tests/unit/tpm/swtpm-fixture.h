@@ -33,6 +33,9 @@ int swtpm_power_cut(struct swtpm *swtpm);
 /* A reboot: TPM2_Shutdown(CLEAR), reset, TPM2_Startup(CLEAR). */
 int swtpm_reset(struct swtpm *swtpm);
 
+/* The same, many times faster: the process stays. */
+int swtpm_reset_in_place(struct swtpm *swtpm);
+
 /* A TPM Restart, which does not raise resetCount: TPM2_Shutdown(STATE), reset, TPM2_Startup(CLEAR). */
 int swtpm_restart(struct swtpm *swtpm);
 
