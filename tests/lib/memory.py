@@ -55,7 +55,7 @@ class Stopped:
     """A program that stops at each of the points, in their order; see stop-at.c."""
 
     def __init__(self, bench, argv, *points, environment=None):
-        self._environment = bench.environment(**environment_of(*points), **(environment or {}))
+        self._environment = bench.environment(**{**environment_of(*points), **(environment or {})})
         self._argv = list(map(str, argv))
         self._process = None
 
