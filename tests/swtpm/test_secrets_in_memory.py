@@ -1,4 +1,4 @@
-"""Row 18: the programs' memory, searched for every secret where none is needed any more; and where one is, it is found."""
+"""Row 18: the programs' memory, searched for secrets where none is needed any more; where one is, it is found."""
 
 import contextlib
 import dataclasses
