@@ -10,8 +10,8 @@
 /*
  * To be called first of all: standard streams are open (base/streams.h), no core dumps and no debugger of the same
  * user, no rights by the set-user-ID bit for any program that is run, new files for the owner alone, and an environment
- * in which no library finds orders. `kept` lists the variables that stay: names, or beginnings of names with a '*' at the
- * end; NULL at the end. The strings themselves stay where they are: argv and the values are not copied.
+ * in which no library finds orders. `kept` lists the variables that stay: names, or beginnings of names with a '*' at
+ * the end; NULL at the end. The strings themselves stay where they are.
  */
 void privilege_start(const char *const *kept);
 
