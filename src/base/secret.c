@@ -1,6 +1,7 @@
 #include "base/secret.h"
 
 #include "base/cleanup.h"
+#include "base/registers.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -35,7 +36,7 @@ int secret_new(struct secret *ret, size_t capacity, struct error *error)
     return 0;
 }
 
-int secret_copy(struct secret *ret, const void *bytes, size_t size, struct error *error)
+clears_registers int secret_copy(struct secret *ret, const void *bytes, size_t size, struct error *error)
 {
     int r = secret_new(ret, size ? size : 1, error);
 
@@ -101,7 +102,7 @@ bool secret_equal(const struct secret *a, const struct secret *b)
     return a->size == b->size && (a->size == 0 || CRYPTO_memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
-void secret_free(struct secret *secret)
+clears_registers void secret_free(struct secret *secret)
 {
     if (secret->bytes) {
         OPENSSL_cleanse(secret->bytes, page_round(secret->capacity));

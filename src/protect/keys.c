@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/encode.h"
+#include "base/registers.h"
 
 #include <argon2.h>
 #include <openssl/core_names.h>
@@ -41,8 +42,8 @@ static int derive(const void *password, size_t size, const struct kdf_parameters
     return 0;
 }
 
-int keys_stretch(const struct secret *pin, const struct kdf_parameters *kdf, struct secret *ret_auth,
-                 struct secret *ret_mix, struct error *error)
+clears_registers int keys_stretch(const struct secret *pin, const struct kdf_parameters *kdf, struct secret *ret_auth,
+                                  struct secret *ret_mix, struct error *error)
 {
     cleanup(secret_free) struct secret stretched = { 0 };
     cleanup(secret_free) struct secret auth = { 0 };
@@ -91,8 +92,8 @@ static int expand(const struct secret *ikm, const uint8_t salt[UUID_BYTES], cons
     return 0;
 }
 
-int keys_passphrase(const struct secret *sealed, const struct secret *mix, const char *id, struct secret *ret,
-                    struct error *error)
+clears_registers int keys_passphrase(const struct secret *sealed, const struct secret *mix, const char *id,
+                                     struct secret *ret, struct error *error)
 {
     cleanup(secret_free) struct secret ikm = { 0 };
     cleanup(secret_free) struct secret key = { 0 };
@@ -171,8 +172,8 @@ static bool decrypt(EVP_CIPHER_CTX *context, const struct secret *key, const uin
            EVP_DecryptFinal_ex(context, ret->bytes + size, &rest) == 1 && rest == 0;
 }
 
-int keys_wrap_volume_key(const struct secret *key, const struct secret *mix, const char *id, struct secret *ret,
-                         struct error *error)
+clears_registers int keys_wrap_volume_key(const struct secret *key, const struct secret *mix, const char *id,
+                                          struct secret *ret, struct error *error)
 {
     cleanup(free_cipher_context) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     cleanup(secret_free) struct secret wrapping = { 0 };
@@ -196,8 +197,8 @@ int keys_wrap_volume_key(const struct secret *key, const struct secret *mix, con
     return 0;
 }
 
-int keys_unwrap_volume_key(const struct secret *sealed, const struct secret *mix, const char *id, struct secret *ret,
-                           struct error *error)
+clears_registers int keys_unwrap_volume_key(const struct secret *sealed, const struct secret *mix, const char *id,
+                                            struct secret *ret, struct error *error)
 {
     cleanup(free_cipher_context) EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     cleanup(secret_free) struct secret wrapping = { 0 };

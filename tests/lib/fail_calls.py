@@ -14,12 +14,15 @@ from bootseal import BUILD
 from preload import preload
 
 LIBRARY = BUILD / "tests/fail-calls.so"
+LEAKS = Path(__file__).with_name("lsan-libraries.txt")
 
 
 def _run(run, mode, point):
+    leaks = {"LSAN_OPTIONS": f"suppressions={LEAKS}:print_suppressions=0"} if mode == "all" else {}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        result = run({**preload(LIBRARY), "FAIL_CALLS": mode, "FAIL_CALLS_AT": str(point), "FAIL_CALLS_LOG": str(log)})
+        result = run({**preload(LIBRARY), **leaks, "FAIL_CALLS": mode, "FAIL_CALLS_AT": str(point),
+                      "FAIL_CALLS_LOG": str(log)})
         return result, log.read_text(encoding="ascii").split() if log.exists() else ["no call", "0"]
 
 

@@ -48,14 +48,15 @@ def found(pieces, secrets: dict) -> list:
     def parts(secret):
         half = max(len(secret) // 2, 8)
         return {secret, secret[:half], secret[-half:]}
-    return [name for name, secret in secrets.items() if any(part in piece for piece in pieces for part in parts(secret))]
+    return [name for name, secret in secrets.items()
+            if any(part in piece for piece in pieces for part in parts(secret))]
 
 
 class Stopped:
     """A program that stops at each of the points, in their order; see stop-at.c."""
 
     def __init__(self, bench, argv, *points, environment=None):
-        self._environment = bench.environment(**environment_of(*points), **(environment or {}))
+        self._environment = bench.environment(**{**environment_of(*points), **(environment or {})})
         self._argv = list(map(str, argv))
         self._process = None
 
@@ -98,7 +99,7 @@ def environment_of(*points) -> dict:
 
 
 def go_on(pid: int) -> None:
-    """Let a program run on if it has stopped: one that waits at a prompt would take the signal for the end of a pause."""
+    """Let a program run on if it has stopped; one that waits at a prompt takes the signal for the end of a pause."""
     if re.search(r"^State:\s+T", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE):
         os.kill(pid, signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""What the programs give up at their start, seen from outside; what becomes of it is in tests/unit/base/test-privilege.c."""
+"""What the programs give up at their start, seen from outside; see tests/unit/base/test-privilege.c too."""
 
 import re
 import subprocess
@@ -85,8 +85,11 @@ def of_unit(name: str, key: str) -> list:
     return re.search(rf"^{key}=(.*)$", unit, re.MULTILINE).group(1).split()
 
 
-@pytest.mark.parametrize("name, verb", [("boot-ok", ["boot-ok"]), ("reseal", ["reseal", "--current", "--current-values"]),
-                                        ("shutdown", ["reseal", "--predict", "--hook", "shutdown", "--quiet"])])
+@pytest.mark.parametrize("name, verb", [
+    ("boot-ok", ["boot-ok"]),
+    ("reseal", ["reseal", "--current", "--current-values"]),
+    ("shutdown", ["reseal", "--predict", "--hook", "shutdown", "--quiet"]),
+])
 def test_capabilities_of_a_service(bench, enrolled, name, verb):
     """What a service's program does works with the capabilities that its unit leaves to it."""
     left = [word.removeprefix("CAP_").lower() for word in of_unit(name, "CapabilityBoundingSet")]
@@ -106,6 +109,7 @@ def test_capabilities_of_a_service(bench, enrolled, name, verb):
 @pytest.mark.parametrize("name", ["boot-files", "boot-ok", "reseal", "shutdown"])
 def test_exposure_of_a_service(name):
     """As systemd counts it: 0 is nothing to complain about, 10 is a unit that gives up nothing."""
-    text = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
-                           BUILD / f"systemd/bootseal-{name}.service"], capture_output=True, text=True, check=True).stdout
+    unit = BUILD / f"systemd/bootseal-{name}.service"
+    text = subprocess.run(["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True,
+                          text=True, check=True).stdout
     assert float(re.search(r"exposure level for \S+: ([0-9.]+)", text).group(1)) < 2.5, text

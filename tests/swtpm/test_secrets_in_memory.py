@@ -1,4 +1,4 @@
-"""Row 18: the programs' memory, searched for every secret where none is needed any more; and where one is, it is found."""
+"""Row 18: the programs' memory, searched for secrets where none is needed any more; where one is, it is found."""
 
 import contextlib
 import dataclasses
@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 import attacker
+import fail_calls
 import memory
 import recovery
 from bootseal import NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM
@@ -124,6 +125,20 @@ def run_through(bench, argv) -> tuple:
         result = program.end()
     assert result.rc == 0 and stops[-1][0] == "exit"
     return stops[-1][1], [piece for _, pieces in stops[:-1] for piece in pieces], result
+
+
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.full)])
+def test_threat_18_after_a_failure(bench, enrolled, step):
+    """Memory that cannot be had, or a file that cannot be read, at each call or at some: what was there is wiped."""
+    secrets = of_volume(bench, enrolled)
+    argv = bench.arguments("unlock", "--test", enrolled, pin=PIN)
+    _, points = fail_calls.count(lambda environment: bench.run(argv, environment=environment), "own")
+    for point in range(step // 2 + 1, points + 1, step):
+        failing = {"LD_PRELOAD": f"{memory.LIBRARY}:{fail_calls.LIBRARY}", "FAIL_CALLS": "own",
+                   "FAIL_CALLS_AT": str(point)}
+        with Stopped(bench, argv, "exit", environment=failing) as program:
+            assert found(program.at("exit"), secrets) == [], point
+            program.end()
 
 
 @pytest.mark.parametrize("payload", ["keyslot", "volume-key"])

@@ -261,7 +261,8 @@ def test_threat_22_readable_file_of_any_name(bench, enrolled, name):
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.write_text("{}", encoding="ascii")
     path.chmod(0o604)
-    for result in (bench.unlock(enrolled), bench.bootseal("status"), bench.bootseal("doctor"), bench.bootseal("boot-ok")):
+    for verb in ("status", "doctor", "boot-ok", "unlock"):
+        result = bench.unlock(enrolled) if verb == "unlock" else bench.bootseal(verb)
         assert result.rc == 1 and str(path) in result.stdout + result.stderr, result
     path.unlink()
     assert bench.unlock(enrolled).rc == 0
