@@ -49,11 +49,17 @@ bool cursor_u64(struct cursor *cursor, uint64_t *ret)
     return number(cursor, sizeof(*ret), ret);
 }
 
+/* A cursor over nothing may have no bytes, to which not even 0 may be added. */
+static const uint8_t *place(const struct cursor *cursor)
+{
+    return cursor->bytes ? cursor->bytes + cursor->offset : NULL;
+}
+
 bool cursor_span(struct cursor *cursor, uint64_t size, struct span *ret)
 {
     if (size > cursor_left(cursor))
         return false;
-    *ret = (struct span){ cursor->bytes + cursor->offset, (size_t)size };
+    *ret = (struct span){ place(cursor), (size_t)size };
     cursor->offset += (size_t)size;
     return true;
 }
@@ -77,7 +83,7 @@ bool cursor_skip(struct cursor *cursor, uint64_t size)
 
 struct span cursor_rest(struct cursor *cursor)
 {
-    struct span span = { cursor->bytes + cursor->offset, cursor_left(cursor) };
+    struct span span = { place(cursor), cursor_left(cursor) };
 
     cursor->offset = cursor->size;
     return span;
