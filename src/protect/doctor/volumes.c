@@ -59,6 +59,15 @@ static void list_damaged(const struct doctor_facts *facts, const struct doctor_c
                     "the list of approved states in the header is missing, damaged, or not the state folder's");
 }
 
+/* Harmless: which of the two lists is in force the TPM knows. */
+static void list_cut(const struct doctor_facts *facts, const struct doctor_check *check,
+                     struct doctor_findings *findings)
+{
+    for_each_volume(volume, facts) if (volume->list_good && volume->list_cut)
+        doctor_find(findings, check, name_of(volume), "run: bootseal doctor --fix",
+                    "a change of the approved states was cut: the list before it and the one after it are still kept");
+}
+
 /* What is wrong with its tokens besides that. */
 static void protector_damaged(const struct doctor_facts *facts, const struct doctor_check *check,
                               struct doctor_findings *findings)
@@ -177,6 +186,7 @@ const struct doctor_check doctor_checks_volumes[] = {
     { "volume-unreadable", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, unreadable },
     { "pins-differ", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, pins_differ },
     { "approval-token", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, list_damaged },
+    { "approval-cut", DOCTOR_WARNING, DOCTOR_REPAIR_APPROVAL, list_cut },
     { "protector-damaged", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, protector_damaged },
     { "protector-missing", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, protector_missing },
     { "next-unlock-fails", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, next_unlock_fails },
