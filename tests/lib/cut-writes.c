@@ -44,12 +44,13 @@ static unsigned count;
 
 /* ---- what is watched ---- */
 
+/* The folder itself, or something in it. */
 static bool is_inside(const char *path)
 {
     const char *folder = getenv("CUT_FOLDER");
     size_t length = folder ? strlen(folder) : 0;
 
-    return length && strncmp(path, folder, length) == 0 && path[length] == '/';
+    return length && strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
 /* The path of an open file; empty where it is not watched. */

@@ -1,10 +1,9 @@
 """Each place where the power can go while a verb runs: counted in a run that ends well, then tried one by one.
 
     bench.become(model)
-    points = count_points(bench, argv)["disk"]
-    for point in points:
+    for point in record(bench, argv, environment).points["disk"]:
         bench.become(model)
-        result = cut(bench, argv, point)
+        result = cut(bench, argv, point, environment)
         ... a new boot, and whatever must hold in it ...
 
 Program and TPM end together.  What a point leaves behind is told by its `state`: where nothing lasting happened between
@@ -28,6 +27,9 @@ DISK, TORN, BEFORE, AFTER = KINDS = ("disk", "torn", "before", "after")
 LASTING = {"EvictControl", "NV_DefineSpace", "NV_UndefineSpace", "NV_Write", "HierarchyChangeAuth", "Clear", "Unseal",
            "DictionaryAttackParameters", "DictionaryAttackLockReset", "Shutdown"}
 
+# Those after which the disk must not be behind.
+COMMITTING = LASTING - {"Unseal", "Shutdown", "DictionaryAttackLockReset"}
+
 TORN_MIN_BYTES = 1024  # a disk writes sectors of 512 bytes whole
 
 
@@ -45,25 +47,54 @@ class Point:
         return f"{self.kind} {self.number}: {self.what}"
 
 
-def _points(changes, commands) -> dict:
-    """The points of a run, by kind; both lists as they were recorded."""
-    events = sorted([(change.time_ns, change) for change in changes] +
-                    [(time, (number, name)) for number, (time, name) in enumerate(commands, 1)], key=lambda each: each[0])
-    points = {kind: [] for kind in KINDS}
-    lasting, in_use = 0, False
-    for _, event in events:
-        if isinstance(event, cut_writes.Change):
-            points[DISK].append(Point(DISK, event.number, str(event), (lasting,), in_use))
-            if event.call == "write" and event.size_bytes >= TORN_MIN_BYTES:
-                points[TORN].append(Point(TORN, event.number, str(event), (lasting, "torn"), in_use))
-            lasting += event.call != "fsync"
-            continue
-        number, name = event
-        points[BEFORE].append(Point(BEFORE, number, name, (lasting,), in_use))
-        lasting += name in LASTING
-        in_use = name == "Unseal" or in_use and name != "Shutdown"
-        points[AFTER].append(Point(AFTER, number, name, (lasting,), in_use))
-    return points
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a program did from its start to its good end."""
+
+    changes: list  # of cut_writes.Change
+    commands: list  # of PowerSwitch
+
+    @property
+    def _events(self) -> list:
+        """Both in their order; a command as (number, name)."""
+        events = [(change.time_ns, change) for change in self.changes]
+        events += [(time, (number, name)) for number, (time, name) in enumerate(self.commands, 1)]
+        return [event for _, event in sorted(events, key=lambda each: each[0])]
+
+    @property
+    def points(self) -> dict:
+        """{kind: the points in their order}."""
+        points = {kind: [] for kind in KINDS}
+        lasting, in_use = 0, False
+        for event in self._events:
+            if isinstance(event, cut_writes.Change):
+                points[DISK].append(Point(DISK, event.number, str(event), (lasting,), in_use))
+                if event.call == "write" and event.size_bytes >= TORN_MIN_BYTES:
+                    points[TORN].append(Point(TORN, event.number, str(event), (lasting, "torn"), in_use))
+                lasting += event.call != "fsync"
+                continue
+            number, name = event
+            points[BEFORE].append(Point(BEFORE, number, name, (lasting,), in_use))
+            lasting += name in LASTING
+            in_use = name == "Unseal" or in_use and name != "Shutdown"
+            points[AFTER].append(Point(AFTER, number, name, (lasting,), in_use))
+        return points
+
+    @property
+    def unsynced(self) -> list:
+        """What a disk might not have kept yet when the TPM was changed, or when the program said that it was done."""
+        found, dirty = [], {}
+        for event in [*self._events, (0, "the end")]:
+            if not isinstance(event, cut_writes.Change):
+                if event[1] in COMMITTING or event[1] == "the end":
+                    found += [f"{change} at {event[1]}" for change in dirty.values()]
+            elif event.call == "fsync":
+                dirty.pop(event.path, None)
+            else:
+                # of a file its content or its mode, else what the folder says of it
+                in_file = event.call in ("write", "ftruncate", "fchmod")
+                dirty[event.path if in_file else event.path.parent] = event
+        return found
 
 
 class _Program:
@@ -89,8 +120,8 @@ class _Program:
         self._process.kill()
 
 
-def count_points(bench, argv, environment) -> dict:
-    """Run a program, which must succeed; {kind: its points in their order}."""
+def record(bench, argv, environment) -> Run:
+    """Run a program, which must succeed."""
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         trace.touch()
@@ -98,7 +129,7 @@ def count_points(bench, argv, environment) -> dict:
             more = {"BOOTSEAL_TCTI": switch.tcti, **cut_writes.traced(bench.folder, trace), **environment}
             result = _Program().run(bench, argv, more)
         assert result.rc == 0, result
-        return _points(cut_writes.read_trace(trace), switch.commands)
+        return Run(cut_writes.read_trace(trace), switch.commands)
 
 
 def cut(bench, argv, point, environment) -> Result:
