@@ -29,6 +29,9 @@ static int repair_approval(const struct doctor_request *request, struct error *e
     bool lost = false;
     int r = open_state(request, &state, error);
 
+    /* with nothing approved there is no index */
+    if (!r && !state.approval.object_count && !state.has_next)
+        return provision_srk(request->status.tpm, &state, error);
     r = r ?: provision_tpm(request->status.tpm, &state, &lost, error);
     r = r ?: approve_settle(request->status.tpm, &state, lost, error);
     if (r || !state.approval.object_count)
