@@ -9,13 +9,15 @@ full, and the others must leave the same behind.  Every run tries some points of
 import contextlib
 import json
 import re
+import subprocess
 
 import pytest
 
+import cut_writes
 import eventlog
 import every_cut
 import recovery
-from bootseal import MEASURED, NEW_PIN, PASSPHRASE, PIN, Bench
+from bootseal import MEASURED, NEW_PIN, PASSPHRASE, PIN, PROGRAM, Bench
 from suspension import CHANGED, left
 
 SECOND_PIN, THIRD_PIN = "9085746321", "481526"
@@ -701,6 +703,27 @@ def tell(capsys, record_property, name, tried, points) -> None:
     record_property("points", f"{name}: {tried} tried; there are {counted}")
     with capsys.disabled():
         print(f"\n{name}: {tried} points tried (there are {counted})", end=" ")
+
+
+CHANGING_CALLS = {
+    "chmod", "chown", "copy_file_range", "creat", "creat64", "fallocate", "fallocate64", "fchmod", "fchmodat", "fchown",
+    "fdatasync", "fsync", "ftruncate", "ftruncate64", "lchown", "link", "linkat", "mkdir", "mkdirat", "mknod", "open",
+    "open64", "posix_fallocate", "posix_fallocate64", "pwrite", "pwrite64", "pwritev", "pwritev64", "remove", "rename",
+    "renameat", "renameat2", "rmdir", "sendfile", "sendfile64", "symlink", "symlinkat", "sync", "sync_file_range",
+    "syncfs", "truncate", "truncate64", "unlink", "unlinkat", "write", "writev",
+}
+
+
+def symbols(path, kind) -> set:
+    """The dynamic symbols of a program or library."""
+    done = subprocess.run(["nm", "-D", kind, path], stdout=subprocess.PIPE, text=True, check=True)
+    return {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines()}
+
+
+def test_every_call_is_counted():
+    """Whatever of the C library the program changes the disk by."""
+    used = symbols(PROGRAM, "--undefined-only") & CHANGING_CALLS
+    assert {"write", "fsync", "rename"} <= used <= symbols(cut_writes.LIBRARY, "--defined-only")
 
 
 @pytest.mark.parametrize("name", VERBS)
