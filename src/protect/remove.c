@@ -43,14 +43,29 @@ static int choose(struct removal *removal, struct error *error)
     if (removal->count == 0 && operator_number)
         return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no PIN of operator %u", volume_path(removal->volume),
                          operator_number);
-    if (removal->count == 0)
-        return error_set(error, ERROR_NO_PROTECTOR,
-                         wanted ? "\"%s\" has no protector \"%s\"" : "\"%s\" has no protector",
-                         volume_path(removal->volume), wanted);
+    if (removal->count == 0 && wanted)
+        return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector \"%s\"", volume_path(removal->volume),
+                         wanted);
     if (wanted && removal->count > 1)
         return error_set(error, ERROR_USAGE, "\"%s\" begins the IDs of %zu protectors: give more of it", wanted,
                          removal->count);
     return 0;
+}
+
+/* Without protectors there is something to do only where a removal was cut: it is brought to its end. */
+static int check_something_left(struct removal *removal, struct error *error)
+{
+    struct state *state = &removal->state;
+    struct token_list pending, lists;
+    int r;
+
+    if (removal->count || (state->has_pins && pins_find(&state->pins, volume_uuid(removal->volume))))
+        return 0;
+    r = volume_tokens(removal->volume, TOKEN_TYPE_PENDING, &pending, error);
+    r = r ?: volume_tokens(removal->volume, TOKEN_TYPE_APPROVAL, &lists, error);
+    if (r || pending.count || lists.count)
+        return r;
+    return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector", volume_path(removal->volume));
 }
 
 /* What a change that was cut has left goes with the last protector. */
@@ -223,6 +238,8 @@ int remove_protectors(const struct remove_request *request, struct remove_result
     mode = file_exists(request->state_folder ? request->state_folder : STATE_FOLDER) ? STATE_CHANGE : STATE_READ;
     if (!r)
         r = state_open(request->state_folder, mode, &removal.state, error);
+    if (!r)
+        r = check_something_left(&removal, error);
     if (!r && request->tpm)
         r = state_refuse_rotation(&removal.state, error);
     if (!r)

@@ -255,15 +255,18 @@ class Bench:
         return self.volumes[-1]
 
     def become(self, model) -> None:
-        """Make this machine, on which nothing is enrolled yet, a copy of another one that is switched off.
+        """Make this machine a copy of another one that is switched off, whatever it was before.
 
         What is copied works here: the pins name the volumes of this machine.  The TPM is on afterwards.
         """
         self.tpm.stop()
-        shutil.copytree(model.tpm.state_dir, self.tpm.state_dir, dirs_exist_ok=True)
-        shutil.copytree(model.state, self.state)
+        for folder, copy in ((model.tpm.state_dir, self.tpm.state_dir), (model.state, self.state)):
+            shutil.rmtree(copy, ignore_errors=True)
+            if folder.exists():
+                shutil.copytree(folder, copy)
         pins = self.state / "pins.json"
-        pins.write_bytes(pins.read_bytes().replace(bytes(model.folder) + b"/", bytes(self.folder) + b"/"))
+        if pins.exists():
+            pins.write_bytes(pins.read_bytes().replace(bytes(model.folder) + b"/", bytes(self.folder) + b"/"))
         self.volumes = [Volume(self.folder / volume.path.name, volume.path, volume.uuid) for volume in model.volumes]
         self.tpm.start()
 

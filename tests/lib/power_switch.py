@@ -5,12 +5,14 @@
     assert switch.has_cut
 
 The program speaks to the TPM through a relay, which ends the TPM when that command comes by: before the TPM has seen
-it, or when it has executed it and nobody has heard its answer.
+it, or when it has executed it and nobody has heard its answer.  The program lives on and hears that the TPM is gone,
+unless `on_cut` ends it too.  `commands` has what came by.
 """
 
 import select
 import socket
 import threading
+import time
 
 from pcap import NAMES
 
@@ -29,14 +31,19 @@ def _listen_on_two_ports() -> tuple:
 
 
 class PowerSwitch:
-    """A relay between a program and a TPM that cuts the TPM's power at the n-th command of a name, or of any name."""
+    """A relay between a program and a TPM that cuts the TPM's power at the n-th command of a name, or of any name.
 
-    def __init__(self, tpm, name: str | None, executed: bool, number: int = 1):
+    With number 0 it never does.  ON_CUT is called right before the power goes; nothing reaches the program any more.
+    """
+
+    def __init__(self, tpm, name: str | None, executed: bool, number: int = 1, on_cut=lambda: None):
         self._codes = [code for code, each in NAMES.items() if each == name]
         assert name is None or self._codes
         self._left = number
         self._tpm = tpm
         self._executed = executed
+        self._on_cut = on_cut
+        self.commands = []  # (time.monotonic_ns() when it came, name)
         self._commands, self._control = _listen_on_two_ports()
         self._stop, self._stopped = socket.socketpair()
         self._peers = {}  # of each connection; those of the command port are in _from_program, too
@@ -90,6 +97,7 @@ class PowerSwitch:
             if self._executed:
                 peer.sendall(data)
                 peer.recv(8192)
+            self._on_cut()
             self._tpm.cut()
             self.has_cut = True
         else:
@@ -97,5 +105,6 @@ class PowerSwitch:
 
     def _is_the_one(self, code) -> bool:
         """Whether this command ends it."""
+        self.commands.append((time.monotonic_ns(), NAMES.get(code, hex(code))))
         self._left -= not self._codes or code in self._codes
         return self._left == 0 and (not self._codes or code in self._codes)

@@ -1,12 +1,10 @@
 """bootseal provision: on a fresh TPM, on somebody else's, cut at each command, and on the bus."""
 
-import itertools
 
 import pytest
 
 import pcap
 from bootseal import PASSPHRASE, PIN, check_schema
-from power_switch import PowerSwitch
 
 OWNER = "the owner's word"
 LOCKOUT = "the fleet's lockout word"
@@ -245,42 +243,6 @@ def test_not_needed_and_given(bench):
     assert "no owner authorisation" in result.stderr and "had no lockout authorisation" in result.stderr
     assert len((bench.state / "lockout-auth").read_bytes()) == 32
     assert_kept_works(bench)
-
-
-# ---- cut ----
-
-def run_cut(bench, place, executed):
-    """Provision a TPM that loses its power at the command of that place; whether there was one."""
-    with PowerSwitch(bench.tpm, None, executed, place + 1) as switch:
-        argv = bench.arguments("provision", "--policy", bench.policy, "--allow-unencrypted-state")
-        result = bench.run(argv, environment={"BOOTSEAL_TCTI": switch.tcti})
-    if switch.has_cut:
-        bench.tpm.start()
-    assert (result.rc != 0) == switch.has_cut, result
-    return switch.has_cut
-
-
-def start_afresh(bench):
-    """A factory-new TPM and no state folder."""
-    for path in sorted(bench.state.glob("*")) if bench.state.exists() else ():
-        path.unlink()
-    bench.tpm.clear()
-    bench.tpm.reboot()
-
-
-@pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])
-def test_threat_16_cut_at_each_command(bench, executed):
-    """Then run again: it ends well, with one index, and the lockout authorisation on disk is the TPM's."""
-    for place in itertools.count():
-        start_afresh(bench)
-        if not run_cut(bench, place, executed):
-            break
-        again = bench.provision("--json")
-        assert again.rc == 0, (place, again)
-        assert again.json["lockout"]["authorisation"] == "kept" and again.json["lockout"]["max_tries"] == 32
-        assert_kept_works(bench)
-        assert len(indices(bench)) == 1, place
-    assert place > 20
 
 
 # ---- the bus ----

@@ -300,45 +300,6 @@ def every_cut(bench, volume, argv):
     assert count > 10  # else strace saw no writes
 
 
-def shown_key(result):
-    """The key that was on stdout, or None."""
-    match = re.search(recovery.KEY, result.stdout)
-    return match and match.group()
-
-
-def test_threat_16_add(bench, volume):
-    """The passphrase opens; the key counts or does not; adding again leaves no orphan."""
-    way_in = bench.secret_file(PASSPHRASE, "way-in")
-    argv = bench.arguments("recovery-key", "--yes", "--unlock-key-file", way_in, "add", volume)
-    for cut in every_cut(bench, volume, argv):
-        assert volume.opens_with(PASSPHRASE)
-        counted = recovery.listed(bench, volume)
-        assert not counted or shown_key(cut) and recovery.check(bench, volume, shown_key(cut)).rc == 0
-        recovery.add(bench, volume)
-        tokens = volume.tokens("bootseal-recovery").values()
-        assert len(tokens) == len(counted) + 1 and volume.tokens("bootseal-pending") == {}
-        assert volume.keyslots() == {0} | {int(token["keyslots"][0]) for token in tokens}
-
-
-def test_threat_16_rotate(bench, volume):
-    """With nothing else left, the old key opens or the new one that was shown; rotating again leaves one of them."""
-    old = recovery.add(bench, volume)
-    volume.remove_passphrase()
-    way_in = bench.secret_file(old["key"], "way-in")
-    argv = bench.arguments("recovery-key", "--yes", "--unlock-key-file", way_in, "rotate", volume)
-    for cut in every_cut(bench, volume, argv):
-        good = [key for key in (old["key"], shown_key(cut)) if key and recovery.check(bench, volume, key).rc == 0]
-        assert good
-        before = {each["id"] for each in recovery.listed(bench, volume) if each["keyslot"] is not None}
-        result = bench.bootseal("recovery-key", "--yes", "--json", "rotate", volume, key=good[0])
-        assert result.rc == 0, result
-        tokens = volume.tokens("bootseal-recovery").values()
-        assert {token["id"] for token in tokens} == before - {result.json["replaced"]} | \
-            {result.json["recovery_key"]["id"]}
-        assert volume.keyslots() == {int(token["keyslots"][0]) for token in tokens}
-        assert volume.tokens("bootseal-pending") == {} and volume.opens_with(result.json["recovery_key"]["key"])
-
-
 def test_threat_16_remove_other_keyslots(bench, enrolled):
     """PIN and recovery key open at each point, and it is finished by saying it again."""
     made = recovery.add(bench, enrolled)

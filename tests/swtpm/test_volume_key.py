@@ -6,7 +6,6 @@ import attacker
 import cut_writes
 import pcap
 from bootseal import NEW_PIN, PASSPHRASE, PIN, check_schema
-from power_switch import PowerSwitch
 
 WRONG_PIN = "1111111111"
 
@@ -214,21 +213,6 @@ def test_threat_07_no_secret_on_the_bus(bench, volume):
 
 
 # ---- power cuts ----
-
-@pytest.mark.parametrize("executed", [False, True], ids=["not executed", "executed"])
-@pytest.mark.parametrize("name", ["Create", "NV_Write", "Unseal"])
-def test_threat_16_enroll(bench, volume, name, executed):
-    """Enrolling again does what it should, and nothing of the first time is left."""
-    argv = bench.arguments("enroll", *bench.enroll_options, "--payload", "volume-key", volume, pin=PIN, key=PASSPHRASE)
-    with PowerSwitch(bench.tpm, name, executed) as switch:
-        assert bench.run(argv, environment={"BOOTSEAL_TCTI": switch.tcti}).rc == 6
-    bench.tpm.start()
-    bench.boot()
-    bench.enroll(volume, "--payload", "volume-key")
-    assert bench.unlock(volume).rc == 0
-    assert volume.keyslots() == {0} and volume.tokens("bootseal-pending") == {}
-    assert len(volume.token("bootseal-approval")["objects"]) == 1
-
 
 @pytest.mark.parametrize("number", range(1, 50, 2))
 def test_threat_16_change_pin(bench, keyless, number):

@@ -19,6 +19,7 @@ struct doctor_volume {
     struct error pin; /* kind other than ERROR_NONE: the volume is not the pinned one */
     bool pending;     /* an enrolment was cut */
     bool list_good;   /* its list of approved states is the state folder's */
+    bool list_cut;    /* and a change of it has not come to its end */
 };
 
 #define DOCTOR_PATH_MAX 255

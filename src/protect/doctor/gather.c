@@ -91,15 +91,17 @@ static bool same_list(const struct approval *a, const struct approval *b)
            !approval_to_token(b, NULL, right, &ignored) && json_object_equal(left, right);
 }
 
-static bool list_is_good(struct volume *volume, const struct state *state)
+static bool list_is_good(struct volume *volume, const struct state *state, bool *ret_cut)
 {
     cleanup(approval_free) struct approval list = { 0 };
     cleanup(approval_free) struct approval next = { 0 };
     bool has_next = false;
     struct error ignored;
 
+    *ret_cut = false;
     if (!state->has_pins || target_read_approval(volume, &state->pins, &list, &next, &has_next, &ignored))
         return false;
+    *ret_cut = has_next || state->has_next;
     return same_list(&list, &state->approval);
 }
 
@@ -116,7 +118,7 @@ static void look_at_volume(struct state *state, const struct status_volume *stat
     if (pin && !pins_check_volume(pin, volume, &ret->pin))
         ret->pin.kind = ERROR_NONE;
     ret->pending = !volume_tokens(volume, TOKEN_TYPE_PENDING, &pending, &ignored) && pending.count > 0;
-    ret->list_good = list_is_good(volume, state);
+    ret->list_good = list_is_good(volume, state, &ret->list_cut);
 }
 
 int doctor_gather(const struct doctor_request *request, struct doctor_facts *ret, struct error *error)

@@ -29,6 +29,9 @@ static int repair_approval(const struct doctor_request *request, struct error *e
     bool lost = false;
     int r = open_state(request, &state, error);
 
+    /* with nothing approved there is no index */
+    if (!r && !state.approval.object_count && !state.has_next)
+        return provision_srk(request->status.tpm, &state, error);
     r = r ?: provision_tpm(request->status.tpm, &state, &lost, error);
     r = r ?: approve_settle(request->status.tpm, &state, lost, error);
     if (r || !state.approval.object_count)
@@ -63,13 +66,14 @@ static int repair_lockout(const struct doctor_request *request, struct error *er
     return r ?: provision_lockout(request->status.tpm, &state, &rules, error);
 }
 
-/* Nobody has proven here that another keyslot opens: one must be there at the least for each that may be wiped. */
-static int check_way_in(struct volume *volume, size_t pending, struct error *error)
+/* Nobody has proven here that another keyslot opens: one must be left at the least. */
+static int check_way_in(struct volume *volume, struct error *error)
 {
-    uint32_t used;
+    uint32_t used, going;
     int r = volume_keyslots(volume, &used, error);
 
-    if (r || (size_t)__builtin_popcount(used) > pending)
+    r = r ?: leftover_keyslots(volume, &going, error);
+    if (r || !going || used & ~going)
         return r;
     error_set(error, ERROR_REFUSED, "\"%s\": clearing up might remove the last way in", volume_path(volume));
     return error_remedy(error, "add a passphrase or a recovery key first");
@@ -89,7 +93,7 @@ static int clear_volume(const struct doctor_request *request, struct state *stat
     r = r ?: volume_tokens(volume, TOKEN_TYPE_PENDING, &pending, error);
     if (r || pending.count == 0)
         return r;
-    r = check_way_in(volume, pending.count, error);
+    r = check_way_in(volume, error);
     r = r ?: leftover_objects(volume, names, &count, error);
     r = r ?: approve_withdraw(request->status.tpm, state, names, count, error);
     r = r ?: approve_reopen(state, &volume, error);

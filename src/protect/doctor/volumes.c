@@ -50,13 +50,42 @@ static void pins_differ(const struct doctor_facts *facts, const struct doctor_ch
                     "the volume is not the one that is pinned, so the boot will not open it: %s", volume->pin.text);
 }
 
+/* A list that cannot be read is another matter. */
+static bool is_anything_approved(const struct doctor_facts *facts)
+{
+    const struct status *status = &facts->status;
+
+    return status->damage.kind != ERROR_NONE || status->state.approval.object_count > 0 || status->state.has_next;
+}
+
+/* What removes the last protector ends the approval first. */
+static void removal_cut(const struct doctor_facts *facts, const struct doctor_check *check,
+                        struct doctor_findings *findings)
+{
+    for_each_volume(volume, facts) if (is_readable(volume) && volume->status->protectors.count > 0 &&
+                                       !is_anything_approved(facts))
+        doctor_find(findings, check, name_of(volume), "run: bootseal remove, and bootseal enroll to have new ones",
+                    "nothing is approved on this machine, so the protectors of the volume open nothing: a removal was "
+                    "cut, or the state folder has lost its list");
+}
+
 static void list_damaged(const struct doctor_facts *facts, const struct doctor_check *check,
                          struct doctor_findings *findings)
 {
     for_each_volume(volume, facts) if (is_readable(volume) && volume->pin.kind == ERROR_NONE &&
-                                       volume->status->protectors.count > 0 && !volume->list_good)
+                                       volume->status->protectors.count > 0 && !volume->list_good &&
+                                       is_anything_approved(facts))
         doctor_find(findings, check, name_of(volume), "run: bootseal doctor --fix",
                     "the list of approved states in the header is missing, damaged, or not the state folder's");
+}
+
+/* Harmless: which of the two lists is in force the TPM knows. */
+static void list_cut(const struct doctor_facts *facts, const struct doctor_check *check,
+                     struct doctor_findings *findings)
+{
+    for_each_volume(volume, facts) if (volume->list_good && volume->list_cut)
+        doctor_find(findings, check, name_of(volume), "run: bootseal doctor --fix",
+                    "a change of the approved states was cut: the list before it and the one after it are still kept");
 }
 
 /* What is wrong with its tokens besides that. */
@@ -177,6 +206,8 @@ const struct doctor_check doctor_checks_volumes[] = {
     { "volume-unreadable", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, unreadable },
     { "pins-differ", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, pins_differ },
     { "approval-token", DOCTOR_FAULT, DOCTOR_REPAIR_APPROVAL, list_damaged },
+    { "removal-cut", DOCTOR_WARNING, DOCTOR_REPAIR_NONE, removal_cut },
+    { "approval-cut", DOCTOR_WARNING, DOCTOR_REPAIR_APPROVAL, list_cut },
     { "protector-damaged", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, protector_damaged },
     { "protector-missing", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, protector_missing },
     { "next-unlock-fails", DOCTOR_FAULT, DOCTOR_REPAIR_NONE, next_unlock_fails },

@@ -151,6 +151,8 @@ broken(disk_gone, error_set(&volume->unlock, ERROR_FAILED, "cannot open it"));
 broken(no_volume, error_set(&volume->unlock, ERROR_NOT_LUKS2, "no LUKS2 volume"));
 broken(other_header, error_set(&facts->volumes[0].pin, ERROR_METADATA, "another cipher"));
 broken(other_list, facts->volumes[0].list_good = false);
+broken(cut_removal, facts->status.state.approval.object_count = 0);
+broken(cut_list, facts->volumes[0].list_cut = true);
 broken(bad_token, error_set(&volume->unlock, ERROR_METADATA, "the token is damaged"));
 broken(no_protector, (error_set(&volume->unlock, ERROR_NO_PROTECTOR, "none"), volume->protectors.count = 0));
 broken(next_fails, (volume->next_unlock = STATUS_NO, error_set(&volume->next_reason, ERROR_MISMATCH, "PCR 9")));
@@ -215,6 +217,8 @@ static const struct {
     { no_volume, "volume-unreadable", "no LUKS2 volume" },
     { other_header, "pins-differ", "another cipher" },
     { other_list, "approval-token", "list" },
+    { cut_removal, "removal-cut", "nothing is approved" },
+    { cut_list, "approval-cut", "was cut" },
     { bad_token, "protector-damaged", "the token is damaged" },
     { no_protector, "protector-missing", "no protector" },
     { next_fails, "next-unlock-fails", "PCR 9" },

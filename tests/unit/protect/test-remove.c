@@ -4,6 +4,9 @@
 #include "machine.h"
 #include "tpm/approval-index.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static int let_it_go(void *context, const char *name, struct error *error)
 {
     (void)context;
@@ -183,6 +186,29 @@ static void test_not_the_last_way_in(void **state)
     assert_int_equal(__builtin_popcount(result.keyslots_left), 1);
 }
 
+/* The power went before the volume was unpinned: saying it again brings it to its end, and then there is nothing. */
+static void test_a_removal_that_was_cut(void **state)
+{
+    struct machine *machine = *state;
+    cleanup(free_ptr) char *kept = strdup(scratch_path(&machine->scratch, "pins.json"));
+    cleanup(state_close) struct state own = { .lock = -1 };
+    struct remove_result result;
+    struct error error;
+
+    assert_non_null(kept);
+    machine_copy(scratch_path(&machine->scratch, "state/pins.json"), kept);
+    assert_good(take_away(machine, 0, NULL, false, &result, &error), &error);
+    machine_copy(kept, scratch_path(&machine->scratch, "state/pins.json"));
+    assert_good(take_away(machine, 0, NULL, false, &result, &error), &error);
+    assert_int_equal(result.removed, 0);
+    own = machine_state(machine);
+    assert_int_equal(own.pins.volume_count, 1);
+    assert_string_equal(own.pins.volumes[0].name, "volume1");
+    state_close(&own);
+    assert_error(take_away(machine, 0, NULL, false, &result, &error), &error, ERROR_NO_PROTECTOR, "has no protector");
+    assert_good(machine_unlock(machine, 1, MACHINE_PIN, &error), &error);
+}
+
 static void test_nothing_to_remove(void **state)
 {
     struct machine *machine = *state;
@@ -244,6 +270,7 @@ int main(void)
         enrolled_test(test_by_its_id),
         enrolled_test(test_by_the_operator),
         enrolled_test(test_not_the_last_way_in),
+        two_test(test_a_removal_that_was_cut),
         machine_test(test_nothing_to_remove),
         two_test(test_without_a_tpm),
         enrolled_test(test_after_a_reinstallation),
