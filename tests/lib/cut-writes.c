@@ -40,14 +40,25 @@ int cut_unlink(const char *path) IN_PLACE_OF("unlink");
 int cut_mkdir(const char *path, mode_t mode) IN_PLACE_OF("mkdir");
 int cut_rmdir(const char *path) IN_PLACE_OF("rmdir");
 
+static const char *folder, *file, *trace, *at;
+static bool is_torn;
 static unsigned count;
+
+/* Before main(), which drops the variables that the program does not know. */
+__attribute__((constructor)) static void read_environment(void)
+{
+    folder = getenv("CUT_FOLDER");
+    file = getenv("CUT_FILE");
+    trace = getenv("CUT_TRACE");
+    at = getenv("CUT_AT");
+    is_torn = getenv("CUT_TORN") != NULL;
+}
 
 /* ---- what is watched ---- */
 
 /* The folder itself, or something in it. */
 static bool is_inside(const char *path)
 {
-    const char *folder = getenv("CUT_FOLDER");
     size_t length = folder ? strlen(folder) : 0;
 
     return length && strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
@@ -56,7 +67,6 @@ static bool is_inside(const char *path)
 /* The path of an open file; empty where it is not watched. */
 static void find_path(int fd, char ret[LINE_MAX_BYTES], bool is_write)
 {
-    const char *file = getenv("CUT_FILE");
     char link[64];
     ssize_t length;
 
@@ -69,14 +79,13 @@ static void find_path(int fd, char ret[LINE_MAX_BYTES], bool is_write)
 
 static bool is_counted(const char *path, bool is_rename)
 {
-    return is_inside(path) && (is_rename || !getenv("CUT_FILE"));
+    return is_inside(path) && (is_rename || !file);
 }
 
 /* ---- points ---- */
 
 static void note(const char *call, size_t size, const char *path)
 {
-    const char *trace = getenv("CUT_TRACE");
     char line[LINE_MAX_BYTES + 128];
     struct timespec now;
     int fd, length;
@@ -94,7 +103,6 @@ static void note(const char *call, size_t size, const char *path)
 
 static bool is_the_last(const char *call, size_t size, const char *path)
 {
-    const char *at = getenv("CUT_AT");
     int before = errno;
 
     count++;
@@ -121,7 +129,7 @@ static void pass_file(const char *call, int fd)
 /* Half of it, in whole sectors: a disk writes each of them or does not. */
 static size_t torn(size_t size)
 {
-    return getenv("CUT_TORN") ? size / 2 / SECTOR_BYTES * SECTOR_BYTES : 0;
+    return is_torn ? size / 2 / SECTOR_BYTES * SECTOR_BYTES : 0;
 }
 
 /* ---- the calls ---- */
