@@ -40,7 +40,8 @@ int cut_unlink(const char *path) IN_PLACE_OF("unlink");
 int cut_mkdir(const char *path, mode_t mode) IN_PLACE_OF("mkdir");
 int cut_rmdir(const char *path) IN_PLACE_OF("rmdir");
 
-static const char *folder, *file, *trace, *at, *half;
+static const char *folder, *file, *trace, *at;
+static bool is_torn;
 static unsigned count;
 
 /* Before main(), which drops the variables that the program does not know. */
@@ -50,7 +51,7 @@ __attribute__((constructor)) static void read_environment(void)
     file = getenv("CUT_FILE");
     trace = getenv("CUT_TRACE");
     at = getenv("CUT_AT");
-    half = getenv("CUT_TORN");
+    is_torn = getenv("CUT_TORN") != NULL;
 }
 
 /* ---- what is watched ---- */
@@ -128,7 +129,7 @@ static void pass_file(const char *call, int fd)
 /* Half of it, in whole sectors: a disk writes each of them or does not. */
 static size_t torn(size_t size)
 {
-    return half ? size / 2 / SECTOR_BYTES * SECTOR_BYTES : 0;
+    return is_torn ? size / 2 / SECTOR_BYTES * SECTOR_BYTES : 0;
 }
 
 /* ---- the calls ---- */
