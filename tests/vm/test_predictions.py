@@ -202,8 +202,8 @@ GRUB_CFG = """\
 set timeout=0
 search --no-floppy --fs-uuid --set=root {uuid}
 menuentry 'Debian' --id debian {{
-	linux /linux {command_line}
-	initrd /initrd
+	linux ($root)/linux {command_line}
+	initrd ($root)/initrd
 }}
 """
 
