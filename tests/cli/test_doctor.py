@@ -82,7 +82,7 @@ def test_threat_14_index_is_put_back(bench, enrolled, root):
 
 def test_threat_26_list_is_written_again(bench, enrolled, root):
     """An edited list in the header is told, and the state folder's put in its place."""
-    enrolled.edit_token(lambda token: token["branches"][1].update(label="linux 0.0"), "bootseal-approval")
+    enrolled.edit_token(lambda token: token["branches"][1]["values"].reverse(), "bootseal-approval")
     assert "approval-token" in kinds(bench, root)
     assert examine(bench, root, "--fix")[1]["approval-token"]["fixed"]
     assert kinds(bench, root) == set() and bench.unlock(enrolled).rc == 0
