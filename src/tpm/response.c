@@ -24,7 +24,8 @@
     "back"
 
 #define MALFORMED "the TPM's answer is malformed"
-#define MALFORMED_REMEDY "switch the machine off and on; if it comes again, the TPM or its bus is broken or tampered with"
+#define MALFORMED_REMEDY                                                                                               \
+    "switch the machine off and on; if it comes again, the TPM or its bus is broken or tampered with"
 
 struct meaning {
     TPM2_CC command; /* 0: any */
