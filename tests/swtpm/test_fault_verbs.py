@@ -1,8 +1,8 @@
 """A TPM that misbehaves at one command of a verb that changes something: the volume opens afterwards by the PIN or by
 what opened it before, and the next run of the verb succeeds.
 
-Each test here is one point: a fault at a command.  All commands are in `tests/run full`, each with one fault that breaks
-the connection and one that spoils the answer, in turn, and each fourth with one that is to be got over.
+Each test here is one point: a fault at a command.  All commands are in `tests/run full`, each with one fault that
+breaks the connection and one that spoils the answer, in turn, and each fourth with one that is to be got over.
 """
 
 import pytest
