@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the character at `p` if it may be shown; 0 for bytes that are not UTF-8 and for control characters, those
- * of ISO 6429 at U+0080 to U+009F included: terminals obey them too. */
+/* The length of the character at `p` if it may be shown; 0 for bytes that are not UTF-8 and for control characters,
+ * those of ISO 6429 at U+0080 to U+009F included: terminals obey them too. */
 static size_t shown_length(const unsigned char *p)
 {
     static const unsigned smallest[] = { 0, 0x20, 0xa0, 0x800, 0x10000 };

@@ -245,8 +245,7 @@ static int draft_approval(struct enroll *enroll, struct error *error)
     struct branch branch;
     int r = refuse_without_pin_while_suspended(enroll, error);
 
-    r = r ? r
-          : approve_draft(&enroll->state, document->bank, document->pcrs, document->cap, &enroll->draft, error);
+    r = r ? r : approve_draft(&enroll->state, document->bank, document->pcrs, document->cap, &enroll->draft, error);
     if (r || approval_find_branch(&enroll->draft, BRANCH_BOOT) >= 0)
         return r;
     r = approve_boot_branch(&enroll->draft, &enroll->boot_values, &branch, error);
