@@ -85,6 +85,9 @@ class Result:
 class System:
     """A Debian tree with hooks."""
 
+    STATE = STATE
+    GRUB_CFG = GRUB_CFG
+
     def __init__(self, tree: Path):
         self.tree = tree
 

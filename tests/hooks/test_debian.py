@@ -4,8 +4,6 @@ import shutil
 
 import pytest
 
-from conftest import GRUB_CFG, STATE
-
 PREDICT = "reseal --predict --hook "
 PREDICT_FIRST = "reseal --predict --keep-suspended --hook "
 ESP = "boot/efi"
@@ -23,7 +21,7 @@ def initramfs_words(system, how=PREDICT):
 
 def test_update_initramfs(system):
     """Suspended while it is built, then one call with the image that is in place; all of it Debian's own."""
-    system.path(f"{STATE}/pins.json").write_text("{}", encoding="ascii")
+    system.path(f"{system.STATE}/pins.json").write_text("{}", encoding="ascii")
     before = system.digest(f"boot/initrd.img-{system.version}")
     real = {system.path("usr/sbin/mkinitramfs.real"): "/usr/sbin/mkinitramfs"}
     system.check("update-initramfs", "-u", binds=real)
@@ -109,7 +107,7 @@ def test_kernel_package_and_a_failure_before_grub(system):
     result = system.run("dpkg", "--install", system.package_file(system.kernel_package))
     assert result.status == 1, result.output
     assert system.package_status(system.kernel_package) == "half-configured"
-    assert system.path("boot/grub/grub.cfg").read_text(encoding="utf-8") == GRUB_CFG
+    assert system.path("boot/grub/grub.cfg").read_text(encoding="utf-8") == system.GRUB_CFG
     assert system.words() == [initramfs_words(system, PREDICT_FIRST)]
     system.fail("initramfs", 0)
     system.check("dpkg", "--configure", "--pending")
