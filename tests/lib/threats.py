@@ -12,7 +12,8 @@ Each row is one of:
     not run  it has tests, but none in these results, or none in a measured boot where there should be one
     no test  no test in the tree has its number, or none where the row is to be shown in a measured boot
 
-The exit status is 1 when a row failed or has no test, or when a name has a number that is not in the table.
+The exit status is 1 when a row failed or has no test, when a name has a number that is not in the table, and when two
+folders have the same name.
 """
 
 import collections
@@ -143,8 +144,11 @@ def main(paths) -> int:
         results[report(row, {name: where for name, where in names.items() if row_of(name) == row}, ran[row])] += 1
     for name in unknown:
         print(f"{name}: there is no such row")
+    twice = sorted(name for name, where in names.items() if len(where) > 1)
+    for name in twice:
+        print(f"{name}: in {' and '.join(sorted(names[name]))}, and the results do not tell which")
     print(", ".join(f"{results[word]} {word}" for word in ("passed", "failed", "not run", "no test")))
-    return 1 if unknown or results["failed"] or results["no test"] else 0
+    return 1 if unknown or twice or results["failed"] or results["no test"] else 0
 
 
 if __name__ == "__main__":

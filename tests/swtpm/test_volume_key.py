@@ -170,7 +170,7 @@ def test_change_pin_by_a_passphrase(bench, sealed):
     assert bench.unlock(sealed, pin=NEW_PIN).rc == 0
 
 
-def test_threat_23_last_way_in(bench, keyless):
+def test_threat_23_last_way_in_of_a_machine(bench, keyless):
     """Status 10; --force-last loses the data."""
     result = bench.bootseal("remove", keyless)
     assert result.rc == 10 and "last way" in result.stderr

@@ -137,7 +137,7 @@ def assert_refused(bench, *volumes):
     assert {volume["status"] for volume in done.report["volumes"]} == {9}
 
 
-def test_threat_11_uuids_swapped(bench):
+def test_threat_11_uuids_of_two_volumes_swapped(bench):
     """The UUIDs of two volumes are exchanged: neither opens under the other's name."""
     first, second = enroll_two(bench)
     first.set_uuid(second.uuid)
