@@ -66,6 +66,15 @@ void privilege_start(const char *const *kept)
 #define FOREIGN_CALLS UINT32_MAX
 #endif
 
+/* LeakSanitizer stops the program by ptrace(); gcc and clang tell it in their own ways. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LOOKS_FOR_LEAKS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LOOKS_FOR_LEAKS
+#endif
+#endif
+
 #ifdef ARCHITECTURE
 
 static const uint32_t forbidden[] = {
@@ -77,7 +86,7 @@ static const uint32_t forbidden[] = {
     SYS_kexec_file_load,
     SYS_bpf,
 /* other processes */
-#ifndef __SANITIZE_ADDRESS__ /* whose look for leaks stops the program so */
+#ifndef LOOKS_FOR_LEAKS
     SYS_ptrace,
 #endif
     SYS_process_vm_readv,
