@@ -5,13 +5,13 @@
 #include "protect/renew.h"
 #include "protect/reseal.h"
 
+/* Values that nobody recorded before the cap are not taken: a capped one would let the secrets out after the cap. */
 static struct reseal_request reseal_of(const struct suspend_request *request)
 {
     return (struct reseal_request){
         .tpm = request->tpm,
         .state_folder = request->state_folder,
         .report_path = request->report_path,
-        .current_values = true,
     };
 }
 

@@ -43,6 +43,19 @@ def test_threat_10_the_cap_holds_while_suspended(bench, enrolled):
     assert enrolled.opens_with("no such passphrase") is False
 
 
+def test_threat_10_a_capped_value_is_no_value_before_the_cap(bench, enrolled):
+    """Made after the cap, with no record of the initramfs: what the cap PCR holds then is not taken."""
+    measured = {**CHANGED, CAP_PCR: b"a command line that nobody knows"}
+    bench.boot(measured)
+    assert bench.cap().rc == 0 and not bench.report.exists()
+    suspend(bench, "--reboots", "2")
+    assert enrolled
+    bench.boot(measured)
+    assert bench.cap().rc == 0
+    done = bench.unlock_all()
+    assert done.rc == 3 and done.prompts == ()
+
+
 def test_threat_19_not_in_the_boot_that_made_it(bench, enrolled):
     """A suspension begins with the next reset."""
     bench.boot(CHANGED)
