@@ -54,28 +54,19 @@ static size_t base64_padding(const char *text, size_t length)
     return text[length - 2] == '=' ? 2 : 1;
 }
 
-static int base64_value(char c)
+/* Four characters into `size` bytes, 1 to 3. libcrypto forgives white space and stray bits: encoding again shows
+ * whether they were canonical. */
+static bool decode_group(const char *text, size_t size, uint8_t *ret)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *place = c ? strchr(alphabet, c) : NULL;
+    uint8_t bytes[3];
+    unsigned char again[5];
 
-    return place ? (int)(place - alphabet) : -1;
-}
-
-/* Four characters, of which the last `padding` are '=', into three bytes. */
-static bool decode_group(const char *text, size_t padding, uint8_t ret[3])
-{
-    uint32_t bits = 0;
-
-    for (size_t i = 0; i < 4; i++) {
-        int value = i < 4 - padding ? base64_value(text[i]) : 0;
-
-        if (value < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)value;
-    }
-    for (size_t i = 0; i < 3; i++)
-        ret[i] = (uint8_t)(bits >> (16 - 8 * i));
+    if (EVP_DecodeBlock(bytes, (const unsigned char *)text, 4) != 3)
+        return false;
+    EVP_EncodeBlock(again, bytes, (int)size);
+    if (memcmp(again, text, 4) != 0)
+        return false;
+    memcpy(ret, bytes, size);
     return true;
 }
 
@@ -86,17 +77,9 @@ bool base64_decode(const char *text, void *ret, size_t max, size_t *ret_size)
 
     if (length == 0 || length % 4 != 0 || size > max)
         return false;
-    for (size_t i = 0; i < length / 4; i++) {
-        size_t room = size - 3 * i < 3 ? size - 3 * i : 3;
-        uint8_t bytes[3];
-
-        if (!decode_group(text + 4 * i, 3 - room, bytes))
+    for (size_t done = 0; done < size; done += 3)
+        if (!decode_group(text + done / 3 * 4, size - done < 3 ? size - done : 3, output + done))
             return false;
-        memcpy(output + 3 * i, bytes, room);
-        for (size_t k = room; k < 3; k++)
-            if (bytes[k]) /* stray bits: another text for the same bytes */
-                return false;
-    }
     *ret_size = size;
     return true;
 }
