@@ -129,7 +129,6 @@ static void add_difference(struct comparison *comparison, const struct differenc
 
 static int tell(struct comparison *comparison, struct difference difference, bool hidden, struct error *error)
 {
-    difference.kind = difference.after ? difference.after->kind : difference.before->kind;
     difference.text = difference_text(&difference, hidden);
     if (!difference.text)
         return error_no_memory(error);
@@ -144,10 +143,13 @@ static int tell_pair(struct comparison *comparison, const struct sides *sides, u
     struct difference difference = { .pcr = pcr, .change = CHANGE_CHANGED };
     bool hidden = false;
 
-    if (i != ALIGN_NONE)
+    if (i != ALIGN_NONE) {
         difference.before = component_at(&sides->before, i);
+        difference.kind = difference.before->kind;
+    }
     if (j != ALIGN_NONE) {
         difference.after = component_at(&sides->after, j);
+        difference.kind = difference.after->kind;
         hidden = event_check(sides->after.source->log, event_at(&sides->after, j)) == EVENT_CHECK_DIFFERS;
     }
     if (i == ALIGN_NONE)
@@ -244,7 +246,7 @@ static int compare_locality(const struct event_log *before, const struct event_l
         return r;
     if (asprintf(&difference.text, "the locality at which the TPM was started: %u (was %u)", is, was) < 0)
         return error_no_memory(error);
-    add_difference(comparison, &difference);
+    comparison->items[comparison->count++] = difference;
     return 0;
 }
 

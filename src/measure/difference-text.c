@@ -182,7 +182,7 @@ static bool put_difference(FILE *stream, const struct difference *difference, bo
 {
     const struct component *component = difference->after ? difference->after : difference->before;
 
-    if (difference->change == CHANGE_CHANGED)
+    if (difference->change == CHANGE_CHANGED && difference->before && difference->after)
         return put_changed(stream, difference->before, difference->after, hidden);
     fprintf(stream, "%s: ", change_name(difference->change));
     component_put(stream, component);

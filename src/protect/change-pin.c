@@ -29,14 +29,16 @@ static int nothing_enrolled(const struct state *state, struct error *error)
     return error_remedy(error, "run: bootseal enroll");
 }
 
-static int no_such_protector(const struct change_pin_volume *volume, const char *wanted, struct error *error)
+static void no_such_protector(const struct change_pin_volume *volume, const char *wanted, struct error *error)
 {
     const char *path = volume_path(volume->volume);
 
-    if (wanted)
-        return error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector \"%s\" with a PIN", path, wanted);
-    error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector with a PIN", path);
-    return error_remedy(error, "run: bootseal enroll %s", path);
+    if (wanted) {
+        error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector \"%s\" with a PIN", path, wanted);
+    } else {
+        error_set(error, ERROR_NO_PROTECTOR, "\"%s\" has no protector with a PIN", path);
+        error_remedy(error, "run: bootseal enroll %s", path);
+    }
 }
 
 static size_t count_operators(const struct change_pin_volume *volume)
@@ -61,8 +63,10 @@ static int find_protector(const struct change_pin_volume *volume, const char *wa
         *ret = protector;
         found++;
     }
-    if (!found)
-        return no_such_protector(volume, wanted, error);
+    if (!found) {
+        no_such_protector(volume, wanted, error);
+        return ERROR_NO_PROTECTOR;
+    }
     if (wanted ? found == 1 : found == count_operators(volume))
         return 0;
     error_set(error, ERROR_USAGE, "\"%s\" has %zu protectors with a PIN%s%s", volume_path(volume->volume), found,

@@ -77,6 +77,12 @@ static int seal(const struct enroll *enroll, struct sealing *sealing, const stru
     return r ? r : sealing_seal(sealing, pin, error);
 }
 
+/* What differs in nothing but padding costs a needless build of the initramfs, no more. */
+static bool bytes_differ(const void *a, const void *b, size_t size)
+{
+    return memcmp(a, b, size) != 0;
+}
+
 static int update_pins(struct enroll *enroll, struct error *error)
 {
     const struct policy_document *document = &enroll->request.document;
@@ -90,8 +96,7 @@ static int update_pins(struct enroll *enroll, struct error *error)
         place = &pins->volumes[pins->volume_count++];
     *place = enroll->pin;
     pins_set_policy(pins, document);
-    /* byte by byte: what differs in nothing but padding costs a needless build of the initramfs, no more */
-    enroll->pins_changed = memcmp(&enroll->pins_before, pins, sizeof(*pins)) != 0;
+    enroll->pins_changed = bytes_differ(&enroll->pins_before, pins, sizeof *pins);
     return state_save_pins(&enroll->state, error);
 }
 

@@ -46,19 +46,19 @@ static void try_unlock(struct tpm *tpm, const struct status *status, const struc
 static void foresee(const struct status *status, struct status_volume *volume)
 {
     const struct status_boot *boot = &status->boot;
+    bool mismatch = volume->unlock.kind == ERROR_MISMATCH;
+    bool recorded = boot->error.kind == ERROR_NONE;
+    bool approved = recorded && boot->branch >= 0;
 
     volume->next_unlock = volume->unlock.kind == ERROR_NONE ? STATUS_YES : STATUS_NO;
-    if (volume->unlock.kind == ERROR_MISMATCH && status_is_suspended(status)) {
+    if (mismatch && (status_is_suspended(status) || (approved && volume->authority_opens))) {
         volume->next_unlock = STATUS_YES;
         volume->next_reason.kind = ERROR_NONE;
-    } else if (volume->unlock.kind != ERROR_MISMATCH || (boot->error.kind == ERROR_NONE && boot->branch < 0)) {
+    } else if (!mismatch || (recorded && !approved)) {
         volume->next_reason = volume->unlock;
-    } else if (boot->error.kind != ERROR_NONE) {
+    } else if (!recorded) {
         volume->next_unlock = STATUS_UNKNOWN;
         volume->next_reason = boot->error;
-    } else if (volume->authority_opens) {
-        volume->next_unlock = STATUS_YES;
-        volume->next_reason.kind = ERROR_NONE;
     } else if (!status->state.authority) {
         volume->next_unlock = STATUS_UNKNOWN;
     }

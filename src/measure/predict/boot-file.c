@@ -186,7 +186,8 @@ int boot_folder_names(const char *folder, const char *path, const char *suffix, 
         return r;
     }
     ret->items = calloc(BOOT_FOLDER_MAX_FILES, sizeof *ret->items);
-    r = ret->items ? 0 : error_no_memory(error);
+    if (!ret->items)
+        return error_no_memory(error);
     errno = 0;
     while (!r && (entry = readdir(stream))) {
         if (entry->d_name[0] != '.' && ends_with(entry->d_name, suffix))

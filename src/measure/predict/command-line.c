@@ -136,7 +136,7 @@ static void copy_word(const char *word, size_t length, char *ret, size_t size)
 
 bool command_line_gives_shell(const char *command_line, char ret[COMMAND_LINE_WORD])
 {
-    char word[4096]; /* Linux's command lines have 2048 */
+    char word[4096] = { 0 }; /* Linux's command lines have 2048 */
 
     ret[0] = '\0';
     while (*command_line) {

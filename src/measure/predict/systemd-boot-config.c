@@ -122,8 +122,10 @@ char *systemd_boot_efi_path(const char *text)
     if (!path)
         return NULL;
     for (const char *from = text; *from; from++) {
-        char c = *from == '/' ? '\\' : *from;
+        char c = *from;
 
+        if (c == '/')
+            c = '\\';
         if (c != '\\' || length == 0 || path[length - 1] != '\\')
             path[length++] = c;
     }
@@ -334,7 +336,7 @@ int systemd_boot_set_id(struct systemd_boot_entry *entry, const char *name, cons
 {
     int r = set_text(&entry->id, name, error);
 
-    if (!r)
+    if (!r && entry->id)
         systemd_boot_lower(entry->id);
     return r ?: read_tries(entry, name, suffix, error);
 }

@@ -265,12 +265,14 @@ static int shift(struct run *run, const struct arguments *arguments, struct erro
     size_t count;
     int r = read_count(run, arguments, &count, error);
 
+    if (r)
+        return r;
     run->status = !run->scope || count <= run->scope->count ? STATUS_GOOD : STATUS_FAILED;
-    if (!r && run->scope && run->status == STATUS_GOOD) {
+    if (run->scope && run->status == STATUS_GOOD) {
         run->scope->arguments += count;
         run->scope->count -= count;
     }
-    return r;
+    return 0;
 }
 
 /* Leaves the function with the given status, or that of the last command. */
@@ -285,7 +287,8 @@ static int return_(struct run *run, const struct arguments *arguments, struct er
     if (arguments->count == 1)
         return 0;
     r = read_count(run, arguments, &number, error);
-    run->status = number == 0 ? STATUS_GOOD : STATUS_FAILED;
+    if (!r)
+        run->status = number == 0 ? STATUS_GOOD : STATUS_FAILED;
     return r;
 }
 
@@ -294,12 +297,14 @@ static int break_or_continue(struct run *run, const struct arguments *arguments,
     size_t count;
     int r = read_count(run, arguments, &count, error);
 
-    if (!r && count == 0)
+    if (r)
+        return r;
+    if (count == 0)
         return run_refuse(run, error, "leaving 0 loops");
     run->continues = strcmp(arguments->items[0], "continue") == 0;
     run->breaks = count < run->loops ? (unsigned)count : run->loops;
     run->status = STATUS_GOOD;
-    return r;
+    return 0;
 }
 
 const struct command *command_find(const char *name)

@@ -1,3 +1,4 @@
+#define RUN_IMPLEMENTATION
 #include "measure/predict/grub/run.h"
 
 #include <stdarg.h>
@@ -70,6 +71,7 @@ int run_find_file(struct run *run, const char *name, struct grub_file **ret, str
     const struct boot_place *place;
     int r = split_name(run, name, &device, &path, error);
 
+    *ret = NULL;
     if (r)
         return r;
     if (strlen(name) > NAME_MAX_BYTES)
@@ -95,7 +97,7 @@ int run_open_file(struct run *run, const char *name, struct grub_file **ret, str
     int r = run_find_file(run, name, &file, error);
 
     *ret = NULL;
-    if (r || file->kind != GRUB_FILE_REGULAR)
+    if (r || !file || file->kind != GRUB_FILE_REGULAR)
         return r;
     r = grub_file_hash(&run->files, file, error);
     r = r ?: run_note_file(run, file, error);

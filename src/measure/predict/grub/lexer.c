@@ -31,7 +31,9 @@ static bool at_end(const struct parser *parser)
 /* The next character, '\0' at the end: a source has none of those. */
 static char peek(const struct parser *parser)
 {
-    return at_end(parser) ? '\0' : parser->source->text[parser->offset];
+    if (at_end(parser))
+        return '\0';
+    return parser->source->text[parser->offset];
 }
 
 static void advance(struct parser *parser)

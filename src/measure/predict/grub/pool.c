@@ -1,3 +1,4 @@
+#define POOL_IMPLEMENTATION
 #include "measure/predict/grub/pool.h"
 
 #include <stdarg.h>
@@ -79,7 +80,7 @@ int pool_text_put(struct pool *pool, struct pool_text *text, const char *bytes, 
 
         if (!grown)
             return pool_error(pool, error);
-        if (text->size > 0)
+        if (text->bytes)
             memcpy(grown, text->bytes, text->size);
         text->bytes = grown;
         text->capacity = capacity;

@@ -25,6 +25,11 @@ char *pool_print(struct pool *pool, const char *format, ...) __attribute__((form
 
 int pool_error(const struct pool *pool, struct error *error);
 
+/* For clang's analyzer, as in error.h. */
+#if defined(__clang_analyzer__) && !defined(POOL_IMPLEMENTATION)
+#define pool_error(pool, error) (pool_error(pool, error), (int)ERROR_FAILED)
+#endif
+
 void pool_free(struct pool *pool);
 
 /* Text that grows, in the pool; always with a NUL behind it once something was put. */

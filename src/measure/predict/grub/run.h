@@ -81,6 +81,11 @@ struct run {
 int run_refuse(const struct run *run, struct error *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* For clang's analyzer, as in error.h. */
+#if defined(__clang_analyzer__) && !defined(RUN_IMPLEMENTATION)
+#define run_refuse(...) (run_refuse(__VA_ARGS__), (int)ERROR_FAILED)
+#endif
+
 /* Puts where it happened before an error, and the remedy. Returns `r`. */
 int run_refuse_inner(const struct run *run, int r, struct error *error);
 

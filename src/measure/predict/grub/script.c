@@ -1,3 +1,4 @@
+#define SCRIPT_IMPLEMENTATION
 #include "measure/predict/grub/script.h"
 
 #include "base/cleanup.h"

@@ -85,3 +85,8 @@ unsigned source_line(const struct source *source, size_t index);
 /* ERROR_FAILED: this place of a configuration cannot be followed, and why. */
 int script_refuse(const struct source *source, unsigned line, struct error *error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* For clang's analyzer, as in error.h. */
+#if defined(__clang_analyzer__) && !defined(SCRIPT_IMPLEMENTATION)
+#define script_refuse(...) (script_refuse(__VA_ARGS__), (int)ERROR_FAILED)
+#endif
