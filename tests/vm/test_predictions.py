@@ -7,6 +7,7 @@ in each boot after, opens the next one by the PIN alone. What it has not approve
 import json
 import struct
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -198,6 +199,8 @@ def test_systemd_boot(efi_machine, sealed_layout, progress):
 
 GRUB_PCRS = (4, 7, 8, 9, 12, 14)
 GRUB = esp_plan("grub-on-esp", GRUB_PCRS)
+GRUB_PROGRAM = "/EFI/BOOT/grubx64.efi"
+SHIM = Path("/usr/lib/shim/shimx64.efi")  # not signed
 GRUB_CFG = """\
 set timeout=0
 search --no-floppy --fs-uuid --set=root {uuid}
@@ -208,28 +211,39 @@ menuentry 'Debian' --id debian {{
 """
 
 
-def test_usb_disk_left_in(efi_machine, sealed_layout, tmp_path, progress):
-    """GRUB counts the disks in another order: that was approved too, and the PIN is the only question."""
-    machine = efi_machine(GRUB, secure_boot=True)
-    boot_files = sealed_layout(GRUB).boot
-    esp = esp_of(machine.disks[0])
-    for folder in ("/EFI", "/EFI/BOOT", "/EFI/debian"):
+def fill_grub_esp(disk, boot_files, shim: bytes, grub: bytes):
+    """Shim, GRUB with its configuration, kernel and initrd, all on the ESP."""
+    esp = esp_of(disk)
+    for folder in ("/EFI", "/EFI/BOOT", "/EFI/debian", "/new"):
         esp.make_folder(folder)
-    for path in (FIRST_PROGRAM, "/EFI/BOOT/grubx64.efi"):
-        esp.write(path, (debian_tree() / ESP_FILES[path]).read_bytes())
+    esp.write(FIRST_PROGRAM, shim)
+    esp.write(GRUB_PROGRAM, grub)
     configuration = GRUB_CFG.format(uuid=ESP_SERIAL, command_line=GRUB.command_line)
     esp.write("/EFI/debian/grub.cfg", configuration.encode("ascii"))
     esp.write("/linux", boot_files.kernel.read_bytes())
     esp.write("/initrd", boot_files.initrd.read_bytes())
+    return esp
+
+
+def trust_grub_esp(machine):
+    """All that the first boot read of the ESP: `bootseal enroll` would have put it on record."""
+    for file in (STARTED, f"{ESP_MOUNT}{GRUB_PROGRAM}", f"{ESP_MOUNT}/linux", f"{ESP_MOUNT}/initrd"):
+        machine.run(f"bootseal reseal --predict --trust {file}", RESEAL_SECONDS)
+    reseal(machine, "--trust", f"{ESP_MOUNT}/EFI/debian/grub.cfg")
+
+
+def test_usb_disk_left_in(efi_machine, sealed_layout, tmp_path, progress):
+    """GRUB counts the disks in another order: that was approved too, and the PIN is the only question."""
+    machine = efi_machine(GRUB, secure_boot=True)
+    signed = [(debian_tree() / ESP_FILES[path]).read_bytes() for path in (FIRST_PROGRAM, GRUB_PROGRAM)]
+    fill_grub_esp(machine.disks[0], sealed_layout(GRUB).boot, *signed)
     stick = empty_file(tmp_path / "stick.img", 32 * MIB)
 
     log_in(machine, progress, "nothing is approved yet")
     machine.wait_shell()
     verify(machine, "shim-grub", GRUB_PCRS)
     approve_this_boot(machine)
-    for file in (STARTED, f"{ESP_MOUNT}/EFI/BOOT/grubx64.efi", f"{ESP_MOUNT}/linux", f"{ESP_MOUNT}/initrd"):
-        machine.run(f"bootseal reseal --predict --trust {file}", RESEAL_SECONDS)
-    reseal(machine, "--trust", f"{ESP_MOUNT}/EFI/debian/grub.cfg")
+    trust_grub_esp(machine)
     without = machine.pcr(8)
     machine.power_off()
 
@@ -238,3 +252,50 @@ def test_usb_disk_left_in(efi_machine, sealed_layout, tmp_path, progress):
     boot(machine, progress, "with a USB disk")
     assert machine.pcr(8) != without
     verify(machine, "shim-grub", GRUB_PCRS)
+
+
+def another_build(program: bytes) -> bytes:
+    """A program that does the same and is another image: a word of its stub for DOS differs."""
+    assert program.count(b"run in DOS mode") == 1
+    return program.replace(b"run in DOS mode", b"run by DOS here")
+
+
+def test_new_shim_and_grub(efi_machine, sealed_layout, tmp_path, progress):
+    """Another shim, and another GRUB that another certificate vouches for; then the first GRUB, past bootseal."""
+    keys = OwnerKeys.make(tmp_path / "keys")
+    machine = efi_machine(GRUB, firmware_vars=keys.write_firmware_vars(tmp_path / "vars.fd"))
+    tree = debian_tree()
+    unsigned = {"shim": SHIM.read_bytes(), "new-shim": another_build(SHIM.read_bytes()),
+                "new-grub": another_build((tree / "usr/lib/grub/x86_64-efi/monolithic/grubx64.efi").read_bytes())}
+    owned = {}
+    for name, content in unsigned.items():
+        (tmp_path / name).write_bytes(content)
+        owned[name] = sign(tmp_path / name, keys).read_bytes()
+    debians_grub = (tree / ESP_FILES[GRUB_PROGRAM]).read_bytes()  # shim's own certificate vouches for it
+    esp = fill_grub_esp(machine.disks[0], sealed_layout(GRUB).boot, owned["shim"], debians_grub)
+    esp.write("/new/shim", owned["new-shim"])
+    esp.write("/new/grub", owned["new-grub"])
+    esp.write("/new/first-grub", debians_grub)
+
+    log_in(machine, progress, "nothing is approved yet")
+    machine.wait_shell()
+    verify(machine, "shim-grub", GRUB_PCRS)
+    approve_this_boot(machine)
+    trust_grub_esp(machine)
+    before = machine.pcr(4), machine.pcr(7)
+    machine.check(f"cp {ESP_MOUNT}/new/shim {STARTED} && cp {ESP_MOUNT}/new/grub {ESP_MOUNT}{GRUB_PROGRAM}")
+    machine.run(f"bootseal reseal --predict --trust {STARTED}", RESEAL_SECONDS)
+    reseal(machine, "--trust", f"{ESP_MOUNT}{GRUB_PROGRAM}")
+    machine.power_off()
+
+    boot(machine, progress, "another shim and another GRUB")
+    assert machine.pcr(4) != before[0] and machine.pcr(7) != before[1]
+    verify(machine, "shim-grub", GRUB_PCRS)
+    machine.check(f"cp {ESP_MOUNT}/new/first-grub {ESP_MOUNT}{GRUB_PROGRAM}")
+    findings = json.loads(machine.run("bootseal doctor --json 2>/dev/null", RESEAL_SECONDS)[1])["findings"]
+    told = {finding["kind"]: finding["subject"] for finding in findings}
+    assert "next-boot-not-approved" in told and told["boot-file-changed"].endswith(GRUB_PROGRAM), told
+    machine.power_off()
+
+    reason = log_in(machine, progress, "the first GRUB, past bootseal")
+    assert "PCR 4" in reason, reason
