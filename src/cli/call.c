@@ -1,7 +1,7 @@
 #include "cli/verb.h"
 
-#include "protect/report.h"
-#include "protect/tpm-device.h"
+#include "protect/unlock/report.h"
+#include "protect/unlock/tpm-device.h"
 
 #include <assert.h>
 #include <getopt.h>

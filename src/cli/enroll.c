@@ -1,4 +1,4 @@
-#include "protect/enroll.h"
+#include "protect/enroll/enroll.h"
 #include "ask/ask.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -10,8 +10,8 @@
 #include "cli/protector-words.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
-#include "protect/initramfs.h"
-#include "protect/other-keyslots.h"
+#include "protect/enroll/initramfs.h"
+#include "protect/recovery/other-keyslots.h"
 #include "protect/update/machine-chain.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Structured entries for systemd's journal. */
 #pragma once
 
-#include "protect/boot-event.h"
+#include "protect/boot/boot-event.h"
 
 /* Whether a journal takes entries on this machine. */
 bool journal_is_there(void);

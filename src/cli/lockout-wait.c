@@ -3,7 +3,7 @@
 #include "ask/ask.h"
 #include "base/cleanup.h"
 #include "cli/secrets.h"
-#include "protect/lockout-end.h"
+#include "protect/unlock/lockout-end.h"
 
 static bool is_over(void *context)
 {

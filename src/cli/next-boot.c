@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "protect/initramfs.h"
+#include "protect/enroll/initramfs.h"
 #include "protect/suspend.h"
 #include "protect/update/foresee.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/verb.h"
-#include "protect/operators.h"
+#include "protect/unlock/operators.h"
 
 /* The number of --operator, 0 when it was not given. ERROR_USAGE for anything but 1 to PROTECTOR_OPERATOR_MAX. */
 int operator_from_call(const struct call *call, unsigned *ret, struct error *error);

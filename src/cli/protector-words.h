@@ -1,7 +1,7 @@
 /* How a protector's place, and whose PIN it is, are told, to people and in JSON. */
 #pragma once
 
-#include "protect/payload.h"
+#include "protect/unlock/payload.h"
 
 #define PROTECTOR_PLACE_TEXT 24
 #define PROTECTOR_OPERATOR_TEXT 24

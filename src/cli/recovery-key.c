@@ -1,4 +1,4 @@
-#include "protect/recovery-key.h"
+#include "protect/recovery/recovery-key.h"
 #include "ask/ask.h"
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -6,8 +6,8 @@
 #include "base/recovery-key-text.h"
 #include "cli/recovery-output.h"
 #include "cli/secrets.h"
-#include "protect/other-keyslots.h"
-#include "protect/recover.h"
+#include "protect/recovery/other-keyslots.h"
+#include "protect/unlock/recover.h"
 
 #include <string.h>
 

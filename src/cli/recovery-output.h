@@ -6,7 +6,7 @@
 #pragma once
 
 #include "cli/verb.h"
-#include "protect/recovery-key.h"
+#include "protect/recovery/recovery-key.h"
 
 struct recovery_output {
     const struct call *call;

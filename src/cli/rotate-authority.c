@@ -7,7 +7,7 @@
 #include "cli/next-boot.h"
 #include "cli/protector-words.h"
 #include "cli/secrets.h"
-#include "protect/initramfs.h"
+#include "protect/enroll/initramfs.h"
 #include "protect/provision/rotation.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/verb.h"
-#include "protect/status.h"
+#include "protect/status/status.h"
 
 int status_to_json(const struct status *status, struct json_object **ret, struct error *error);
 

@@ -1,13 +1,13 @@
 #include "protect/change-pin.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
-#include "protect/keys.h"
-#include "protect/leftover.h"
-#include "protect/payload.h"
-#include "protect/pin-search.h"
 #include "protect/provision/provision.h"
-#include "protect/recover.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/leftover.h"
+#include "protect/seal/pin-search.h"
+#include "protect/unlock/keys.h"
+#include "protect/unlock/payload.h"
+#include "protect/unlock/recover.h"
 
 #include <string.h>
 

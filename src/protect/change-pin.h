@@ -18,8 +18,8 @@
 #pragma once
 
 #include "policy/document.h"
-#include "protect/operators.h"
-#include "protect/sealing.h"
+#include "protect/seal/sealing.h"
+#include "protect/unlock/operators.h"
 
 struct change_pin_request {
     struct tpm *tpm;

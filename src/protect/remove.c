@@ -2,10 +2,10 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "protect/approve.h"
-#include "protect/check-root.h"
-#include "protect/leftover.h"
 #include "protect/provision/provision.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/leftover.h"
+#include "protect/unlock/check-root.h"
 
 #include <string.h>
 

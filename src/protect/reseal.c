@@ -1,9 +1,9 @@
 #include "protect/reseal.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
-#include "protect/boot-state.h"
+#include "protect/boot/boot-state.h"
 #include "protect/provision/provision.h"
+#include "protect/seal/approve.h"
 #include "protect/suspend.h"
 #include "protect/update/entries.h"
 

@@ -18,8 +18,8 @@
 #pragma once
 
 #include "policy/approval.h"
-#include "protect/authority.h"
-#include "protect/pins.h"
+#include "protect/seal/authority.h"
+#include "protect/unlock/pins.h"
 
 #define STATE_FOLDER "/var/lib/bootseal"
 

@@ -1,9 +1,9 @@
 #include "protect/suspend.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
-#include "protect/renew.h"
 #include "protect/reseal.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/renew.h"
 
 /* Values that nobody recorded before the cap are not taken: a capped one would let the secrets out after the cap. */
 static struct reseal_request reseal_of(const struct suspend_request *request)

@@ -1,9 +1,9 @@
 #include "protect/unlock.h"
 
 #include "base/cleanup.h"
-#include "protect/keys.h"
-#include "protect/payload.h"
-#include "protect/recover.h"
+#include "protect/unlock/keys.h"
+#include "protect/unlock/payload.h"
+#include "protect/unlock/recover.h"
 #include "tpm/approval-index.h"
 
 #include <string.h>

@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include "protect/recover.h"
 #include "protect/state.h"
-#include "protect/target.h"
+#include "protect/unlock/recover.h"
+#include "protect/unlock/target.h"
 
 struct unlock {
     struct tpm *tpm;

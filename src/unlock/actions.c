@@ -5,9 +5,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "protect/cap-record.h"
-#include "protect/check-root.h"
-#include "protect/unlock-all.h"
+#include "protect/unlock/cap-record.h"
+#include "protect/unlock/check-root.h"
+#include "protect/unlock/unlock-all.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * status. */
 #pragma once
 
-#include "protect/opened.h"
+#include "protect/unlock/opened.h"
 
 #include <stdbool.h>
 

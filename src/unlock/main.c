@@ -12,8 +12,8 @@
  * Whether a boot may go on is decided by PID 1 (initramfs/scripts/bootseal), since a script can be killed and its exit
  * status is ignored. It reads two files in DIR, /run/bootseal:
  *
- *   cap    "done", "none" or "silent"; when --all is through, and when --cap is (protect/cap-record.h)
- *   root   "checked", when --check-root found nothing to complain about (protect/check-root.h)
+ *   cap    "done", "none" or "silent"; when --all is through, and when --cap is (protect/unlock/cap-record.h)
+ *   root   "checked", when --check-root found nothing to complain about (protect/unlock/check-root.h)
  *
  * A TPM that is announced but silent from the first command to the last has unsealed nothing, so no cap is possible and
  * none is demanded: the distribution's passphrase prompt follows, and the boot goes on if the root that is mounted then

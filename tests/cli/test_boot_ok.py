@@ -238,7 +238,7 @@ def test_page_has_each_id():
     """bootseal-journal(7) lists the MESSAGE_IDs and fields of the source, and no others."""
     page = PAGE.read_text(encoding="utf-8").replace("\\", "")
     assert set(re.findall(r"\b[0-9a-f]{32}\b", page)) == set(journal.IDS.values()) and len(journal.IDS) == 16
-    source = Path(REPOSITORY / "src/protect/boot-event.c").read_text(encoding="utf-8")
+    source = Path(REPOSITORY / "src/protect/boot/boot-event.c").read_text(encoding="utf-8")
     assert set(re.findall(r"BOOTSEAL_[A-Z_]+", page)) == set(re.findall(r"BOOTSEAL_[A-Z_]+", source))
 
 

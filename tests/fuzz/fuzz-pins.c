@@ -2,8 +2,8 @@
 #include "fuzz.h"
 
 #include "base/cleanup.h"
-#include "protect/crypttab.h"
-#include "protect/pins.h"
+#include "protect/unlock/crypttab.h"
+#include "protect/unlock/pins.h"
 
 #include <string.h>
 

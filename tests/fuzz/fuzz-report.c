@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "protect/report.h"
+#include "protect/unlock/report.h"
 
 #include <string.h>
 

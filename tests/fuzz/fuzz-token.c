@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "luks/recovery.h"
 #include "luks/token.h"
-#include "protect/operators.h"
+#include "protect/unlock/operators.h"
 
 #include <string.h>
 

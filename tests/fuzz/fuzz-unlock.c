@@ -15,7 +15,7 @@
 #include "base/cleanup.h"
 #include "hostile-header.h"
 #include "protect/machine.h"
-#include "protect/unlock-all.h"
+#include "protect/unlock/unlock-all.h"
 #include "tpm/lockout.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 """A journal of a test's own: what a program writes to systemd's journal socket.
 
     run_with_journal(argv, environment)  ->  (finished program, [{"MESSAGE": ..., ...}, ...])
-    kinds(entries)                       ->  ["MISMATCH", "RECOVERY", ...], as src/protect/boot-event.h calls them
+    kinds(entries)                       ->  ["MISMATCH", "RECOVERY", ...], as src/protect/boot/boot-event.h calls them
 
 libsystemd knows one place for the socket, so the program runs where /run is a folder of its own (a mount namespace).
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 SOCKET = Path("/run/systemd/journal/socket")
 DATAGRAM_MAX = 1 << 20
 
-HEADER = Path(__file__).resolve().parents[2] / "src/protect/boot-event.h"
+HEADER = Path(__file__).resolve().parents[2] / "src/protect/boot/boot-event.h"
 IDS = dict(re.findall(r'#define BOOT_EVENT_(\w+) "([0-9a-f]{32})"', HEADER.read_text(encoding="utf-8")))
 
 

@@ -7,7 +7,7 @@
 
 #include "measure/boot-chain.h"
 #include "policy/document.h"
-#include "protect/status.h"
+#include "protect/status/status.h"
 #include "tpm/approval-index.h"
 
 /* ---- facts ---- */

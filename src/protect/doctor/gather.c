@@ -3,7 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "protect/target.h"
+#include "protect/unlock/target.h"
 
 int doctor_rules(const struct doctor_request *request, struct lockout_rules *ret, struct error *error)
 {

@@ -5,10 +5,10 @@
 #include "protect/doctor/doctor.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
-#include "protect/initramfs.h"
-#include "protect/leftover.h"
+#include "protect/enroll/initramfs.h"
 #include "protect/provision/provision.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/leftover.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "base/encode.h"
 #include "base/file.h"
 #include "base/process.h"
-#include "protect/crypttab.h"
+#include "protect/unlock/crypttab.h"
 
 #include <fnmatch.h>
 #include <glob.h>

@@ -1,11 +1,11 @@
 #include "protect/provision/rotation.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
-#include "protect/keys.h"
-#include "protect/leftover.h"
-#include "protect/payload.h"
 #include "protect/provision/provision.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/leftover.h"
+#include "protect/unlock/keys.h"
+#include "protect/unlock/payload.h"
 
 #include <string.h>
 

@@ -4,11 +4,11 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "luks/recovery.h"
-#include "protect/approve.h"
-#include "protect/leftover.h"
 #include "protect/provision/provision.h"
 #include "protect/provision/rotation-header.h"
-#include "protect/report.h"
+#include "protect/seal/approve.h"
+#include "protect/seal/leftover.h"
+#include "protect/unlock/report.h"
 
 #include <limits.h>
 

@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "luks/recovery.h"
 #include "luks/token.h"
-#include "protect/leftover.h"
-#include "protect/target.h"
+#include "protect/seal/leftover.h"
+#include "protect/unlock/target.h"
 
 static int open_pinned(const struct pinned_volume *pin, struct volume **ret, struct protector_list *ret_list,
                        struct error *error)

@@ -20,7 +20,7 @@
  */
 #pragma once
 
-#include "protect/sealing.h"
+#include "protect/seal/sealing.h"
 
 struct rotate_request {
     struct tpm *tpm;

@@ -1,7 +1,7 @@
 #include "protect/provision/provision.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
+#include "protect/seal/approve.h"
 
 /* Index, pins, and what the index has to hold. */
 static int make_index(const struct provision_request *request, struct state *state, struct error *error)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "protect/boot-ok.h"
+#include "protect/boot/boot-ok.h"
 #include "protect/reseal.h"
 #include "protect/update/boot-changes.h"
 #include "protect/update/explained.h"

@@ -1,7 +1,7 @@
 #include "protect/update/foresee.h"
 
 #include "base/cleanup.h"
-#include "protect/approve.h"
+#include "protect/seal/approve.h"
 #include "protect/suspend.h"
 #include "protect/update/entries.h"
 #include "protect/update/file-rules.h"

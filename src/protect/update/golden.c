@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/pcr-json.h"
 #include "measure/replay.h"
-#include "protect/boot-state.h"
+#include "protect/boot/boot-state.h"
 
 #include <dirent.h>
 #include <string.h>

@@ -15,7 +15,7 @@
 
 #include "luks/token.h"
 #include "measure/event-log.h"
-#include "protect/boot-record.h"
+#include "protect/boot/boot-record.h"
 #include "protect/state.h"
 
 #define GOLDEN_MAX 4                       /* current and previous kernel, or two slots, each twice */

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "measure/predict/predict.h"
-#include "protect/report.h"
+#include "protect/unlock/report.h"
 
 #define UPDATE_DISK_ORDERS 2
 

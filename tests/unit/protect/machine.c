@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "luks/token.h"
-#include "protect/cap.h"
-#include "protect/keys.h"
+#include "protect/unlock/cap.h"
+#include "protect/unlock/keys.h"
 #include "tpm/internal.h"
 #include "tpm/lockout.h"
 

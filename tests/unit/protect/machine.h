@@ -7,9 +7,9 @@
 
 #include "base/scratch.h"
 #include "luks-edit.h"
-#include "protect/enroll.h"
-#include "protect/report.h"
+#include "protect/enroll/enroll.h"
 #include "protect/unlock.h"
+#include "protect/unlock/report.h"
 #include "swtpm-fixture.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 #include "person.h"
 
 #include "base/cleanup.h"
-#include "protect/cap.h"
+#include "protect/unlock/cap.h"
 
 static void show(void *context, const char *line)
 {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "machine.h"
-#include "protect/unlock-all.h"
+#include "protect/unlock/unlock-all.h"
 
 struct person {
     const char *answers[12]; /* NULL: the end; "" is an empty line */

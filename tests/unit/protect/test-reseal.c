@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "machine.h"
-#include "protect/approve.h"
-#include "protect/cap.h"
+#include "protect/seal/approve.h"
+#include "protect/unlock/cap.h"
 #include "tpm/approval-index.h"
 
 static int reseal(struct machine *machine, bool keep, bool current_values, struct reseal_result *ret,

@@ -3,7 +3,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "machine.h"
-#include "protect/cap.h"
+#include "protect/unlock/cap.h"
 
 static void cap(struct machine *machine)
 {
