@@ -133,6 +133,16 @@ int json_get_string(const struct json_view *view, const char *key, size_t max, c
     return 0;
 }
 
+int json_get_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
+{
+    const char *text;
+    int r = json_get_string(view, key, size - 1, &text, error);
+
+    if (!r)
+        memcpy(ret, text, strlen(text) + 1);
+    return r;
+}
+
 int json_get_integer(const struct json_view *view, const char *key, int64_t min, int64_t max, int64_t *ret,
                      struct error *error)
 {

@@ -41,6 +41,10 @@ bool json_has(const struct json_view *view, const char *key);
 
 /* Strings: at most `max` bytes, no NUL inside. */
 int json_get_string(const struct json_view *view, const char *key, size_t max, const char **ret, struct error *error);
+
+/* The same, copied into `ret`, which has `size` bytes with the NUL; left alone on an error. */
+int json_get_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error);
+
 int json_get_integer(const struct json_view *view, const char *key, int64_t min, int64_t max, int64_t *ret,
                      struct error *error);
 int json_get_bool(const struct json_view *view, const char *key, bool *ret, struct error *error);

@@ -85,23 +85,19 @@ static int read_places(const struct reader *reader, const struct json_view *view
 /* "entry", "approved_in" and "kept" may be left out. */
 static int read_origin(const struct json_view *view, struct branch *ret, struct error *error)
 {
-    const char *text;
     int r = 0;
 
     if (json_has(view, "entry")) {
-        r = json_get_string(view, "entry", BRANCH_ENTRY_MAX, &text, error);
+        r = json_get_text(view, "entry", ret->entry, sizeof(ret->entry), error);
         if (r)
             return r;
-        strcpy(ret->entry, text); /* at most BRANCH_ENTRY_MAX bytes, as just checked */
         if (!branch_entry_clean(ret->entry))
             return json_fault(view, "entry", error, "has a control character");
     }
     if (json_has(view, "approved_in")) {
-        r = json_get_string(view, "approved_in", BRANCH_BOOT_DIGITS, &text, error);
-        if (!r && !approval_boot_is_good(text))
+        r = json_get_text(view, "approved_in", ret->approved_in, sizeof(ret->approved_in), error);
+        if (!r && !approval_boot_is_good(ret->approved_in))
             return json_fault(view, "approved_in", error, "is not %d hexadecimal digits", BRANCH_BOOT_DIGITS);
-        if (!r)
-            strcpy(ret->approved_in, text);
     }
     return !r && json_has(view, "kept") ? json_get_bool(view, "kept", &ret->kept, error) : r;
 }
@@ -110,14 +106,12 @@ static int read_origin(const struct json_view *view, struct branch *ret, struct 
 static int read_label_and_source(const struct json_view *view, struct branch *ret, struct error *error)
 {
     unsigned source = BRANCH_MEASURED;
-    const char *label;
     int r = 0;
 
     if (json_has(view, "label")) {
-        r = json_get_string(view, "label", BRANCH_LABEL_MAX, &label, error);
+        r = json_get_text(view, "label", ret->label, sizeof(ret->label), error);
         if (r)
             return r;
-        strcpy(ret->label, label); /* at most BRANCH_LABEL_MAX bytes, as just checked */
         if (!branch_label_clean(ret->label))
             return json_fault(view, "label", error, "has a control character");
     }

@@ -8,13 +8,11 @@
 static int read_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
 {
     struct json_object *value = NULL;
-    const char *text = "";
-    int r = 0;
 
-    if (json_object_object_get_ex(view->object, key, &value) && value)
-        r = json_get_string(view, key, size - 1, &text, error);
-    snprintf(ret, size, "%s", text);
-    return r;
+    ret[0] = '\0';
+    if (!json_object_object_get_ex(view->object, key, &value) || !value)
+        return 0;
+    return json_get_text(view, key, ret, size, error);
 }
 
 /* The number under a key; 0 when it is missing or null, the largest when it is too large. */

@@ -200,8 +200,8 @@ int report_read_values(const char *path, struct report *ret, struct error *error
 
 static int volume_from_json(const struct json_view *view, struct report_volume *ret, struct error *error)
 {
-    const char *uuid, *by = "";
-    int r = json_get_string(view, "uuid", VOLUME_UUID_TEXT - 1, &uuid, error);
+    const char *by = "";
+    int r = json_get_text(view, "uuid", ret->uuid, sizeof(ret->uuid), error);
 
     if (!r)
         r = json_get_bool(view, "opened", &ret->opened, error);
@@ -209,7 +209,6 @@ static int volume_from_json(const struct json_view *view, struct report_volume *
         r = json_get_string(view, "by", 64, &by, error);
     if (r)
         return r;
-    snprintf(ret->uuid, sizeof(ret->uuid), "%s", uuid);
     ret->by_recovery = strcmp(by, BY_RECOVERY) == 0;
     return 0;
 }
@@ -237,16 +236,11 @@ int report_read_opened(const char *path, struct report *ret, struct error *error
 static int read_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
 {
     struct json_object *value;
-    const char *text;
-    int r;
 
     ret[0] = '\0';
     if (json_object_object_get_ex(view->object, key, &value) && !value)
         return 0;
-    r = json_get_string(view, key, size - 1, &text, error);
-    if (!r)
-        strcpy(ret, text);
-    return r;
+    return json_get_text(view, key, ret, size, error);
 }
 
 /* A number that may be null, or not there: the report may be of an older program. */

@@ -34,16 +34,6 @@ static int path_of(const struct state *state, const char *name, char **ret, stru
 
 /* ---- reading ---- */
 
-static int read_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
-{
-    const char *text;
-    int r = json_get_string(view, key, size - 1, &text, error);
-
-    if (!r)
-        strcpy(ret, text); /* as long as was just checked */
-    return r;
-}
-
 static int boot_from_json(const struct json_view *view, struct golden_boot *ret, struct error *error)
 {
     enum hash_algorithm bank;
@@ -52,9 +42,9 @@ static int boot_from_json(const struct json_view *view, struct golden_boot *ret,
     ret->has_log = json_object_object_get(view->object, "sha256") != NULL;
     if (!r && ret->has_log)
         r = json_get_hex(view, "sha256", ret->log_sha256.bytes, DIGEST_BYTES, error);
-    r = r ?: read_text(view, "boot_id", ret->boot_id, sizeof(ret->boot_id), error);
-    r = r ?: read_text(view, "kernel", ret->kernel, sizeof(ret->kernel), error);
-    r = r ?: read_text(view, "date", ret->date, sizeof(ret->date), error);
+    r = r ?: json_get_text(view, "boot_id", ret->boot_id, sizeof(ret->boot_id), error);
+    r = r ?: json_get_text(view, "kernel", ret->kernel, sizeof(ret->kernel), error);
+    r = r ?: json_get_text(view, "date", ret->date, sizeof(ret->date), error);
     return r ?: pcr_values_from_json(view, "pcrs", bank, &ret->values, error);
 }
 

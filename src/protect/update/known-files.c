@@ -22,23 +22,13 @@ static int path_of(const struct state *state, char **ret, struct error *error)
     return *ret ? 0 : error_no_memory(error);
 }
 
-static int read_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
-{
-    const char *text;
-    int r = json_get_string(view, key, size - 1, &text, error);
-
-    if (!r)
-        strcpy(ret, text); /* as long as was just checked */
-    return r;
-}
-
 static int file_from_json(const struct json_view *view, struct known_file *ret, struct error *error)
 {
-    int r = read_text(view, "path", ret->path, sizeof(ret->path), error);
+    int r = json_get_text(view, "path", ret->path, sizeof(ret->path), error);
 
     r = r ?: json_get_hex(view, "sha256", ret->sha256.bytes, DIGEST_BYTES, error);
-    r = r ?: read_text(view, "source", ret->source, sizeof(ret->source), error);
-    return r ?: read_text(view, "date", ret->date, sizeof(ret->date), error);
+    r = r ?: json_get_text(view, "source", ret->source, sizeof(ret->source), error);
+    return r ?: json_get_text(view, "date", ret->date, sizeof(ret->date), error);
 }
 
 static int files_from_json(const struct json_view *view, struct known_files *ret, struct error *error)

@@ -113,6 +113,7 @@ static void good_values(void **state)
     struct json_view inner;
     struct error error;
     const char *text;
+    char copy[4];
     int64_t number;
     uint8_t bytes[3];
     size_t size;
@@ -121,6 +122,8 @@ static void good_values(void **state)
     (void)state;
     assert_int_equal(json_get_string(&view, "text", 3, &text, &error), 0);
     assert_string_equal(text, "abc");
+    assert_int_equal(json_get_text(&view, "text", copy, 4, &error), 0);
+    assert_string_equal(copy, "abc");
     assert_int_equal(json_get_integer(&view, "number", -7, -7, &number, &error), 0);
     assert_int_equal(number, -7);
     assert_int_equal(json_get_bool(&view, "yes", &flag, &error), 0);
@@ -150,6 +153,7 @@ static void faults_name_source_key_and_rule(void **state)
 {
     struct error error;
     const char *text;
+    char copy[4] = "as";
     int64_t number;
     uint8_t bytes[3];
     size_t size;
@@ -158,6 +162,8 @@ static void faults_name_source_key_and_rule(void **state)
     assert_fault(json_get_string(&view, "none", 3, &text, &error), &error, "sample: \"none\": missing");
     assert_fault(json_get_string(&view, "null", 3, &text, &error), &error, "sample: \"null\": must be a string");
     assert_fault(json_get_string(&view, "text", 2, &text, &error), &error, "sample: \"text\": longer than 2 bytes");
+    assert_fault(json_get_text(&view, "text", copy, 3, &error), &error, "sample: \"text\": longer than 2 bytes");
+    assert_string_equal(copy, "as");
     assert_fault(json_get_string(&view, "nul", 9, &text, &error), &error, "sample: \"nul\": has a NUL byte");
     assert_fault(json_get_integer(&view, "number", -6, 0, &number, &error), &error,
                  "sample: \"number\": -7 is not from -6 to 0");
