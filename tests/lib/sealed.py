@@ -11,11 +11,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootseal import check_schema
 from image import DiskImage, make_image
 from machine import BOOT_SECONDS
 
 PIN = "481526"
 ENROLL_SECONDS = 1200  # it makes the initramfs anew, emulated: five minutes on a busy machine
+RESEAL_SECONDS = 600
 STATE = "/var/lib/bootseal"
 
 
@@ -77,6 +79,33 @@ def boot_by_pin(machine, names: str) -> None:
     assert "Please unlock disk" not in shown, shown
     machine.wait_shell()
     assert "PIN for" not in machine.before and "Please unlock disk" not in machine.before, machine.before
+
+
+def reboot_by_pin(machine, layout, progress, what: str) -> None:
+    """Off and on again; the PIN, and nothing else, leads to a shell."""
+    machine.power_off()
+    progress(f"boot by the PIN: {what}")
+    machine.start()
+    shown = enter_pin(machine, layout)
+    assert "not the approved one" not in shown and "Please unlock disk" not in shown, shown
+    machine.wait_shell()
+    assert "Please unlock disk" not in machine.before
+
+
+def reseal_now(machine):
+    """`bootseal reseal`, as a hook or an administrator; its status, answer and words."""
+    status, output = machine.run("bootseal reseal --predict --json 2>/run/words", RESEAL_SECONDS)
+    answer = json.loads(output[output.index("{"):])
+    check_schema(answer, "reseal")
+    return status, answer, machine.check("cat /run/words")
+
+
+def verify_prediction(machine, options: str = "") -> dict:
+    """The running boot, predicted from its own sources, is what was measured; the answer of `bootseal predict`."""
+    answer = json.loads(machine.check(f"bootseal predict --verify --json {options}", RESEAL_SECONDS))
+    check_schema(answer, "predict")
+    assert {result["result"] for result in answer["verify"]["pcrs"].values()} == {"good"}, answer["verify"]
+    return answer
 
 
 def entries_of_boot_ok(machine) -> list:

@@ -4,16 +4,14 @@ The next boot is predicted from GRUB's configuration and from what the initramfs
 alone leads in.  A new GRUB cannot be predicted, and bootseal says so before the machine goes down.
 """
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from bootseal import check_schema
 from image import make_image
 from machine import Machine
-from sealed import ENROLL_SECONDS, enter_pin, install, write_secrets
+from sealed import ENROLL_SECONDS, install, reboot_by_pin, reseal_now, verify_prediction, write_secrets
 
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
 EVENT_LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
@@ -47,20 +45,7 @@ def sealed_machine(tmp_path_factory, layout, progress, pytestconfig):
 
 def verify(machine):
     """The running boot, predicted from its own sources, is what the initramfs recorded."""
-    answer = json.loads(machine.check("bootseal predict --verify --pcrs 4,7,8,9,12,14 --json"))
-    check_schema(answer, "predict")
-    assert {result["result"] for result in answer["verify"]["pcrs"].values()} == {"good"}, answer["verify"]
-
-
-def reboot_by_pin(machine, layout, progress, what):
-    """Off and on again; the PIN, and nothing else, leads to a shell."""
-    machine.power_off()
-    progress(f"boot by the PIN: {what}")
-    machine.start()
-    shown = enter_pin(machine, layout)
-    assert "not the approved one" not in shown and "Please unlock disk" not in shown, shown
-    machine.wait_shell()
-    assert "Please unlock disk" not in machine.before
+    verify_prediction(machine, "--pcrs 4,7,8,9,12,14")
 
 
 def test_new_initramfs(machine, layout, progress):
@@ -76,10 +61,7 @@ def test_new_grub_is_not_predicted(machine):
     """Another GRUB on the EFI system partition: no value of it is known, and the next boot is not approved."""
     program = "/boot/efi/EFI/BOOT/grubx64.efi"
     machine.check(f"cp {program} /run/grubx64.efi && printf x >>{program}")
-    status, output = machine.run("bootseal reseal --predict --json 2>/run/words", 600)
-    answer = json.loads(output[output.index("{"):])
-    check_schema(answer, "reseal")
-    words = machine.check("cat /run/words")
+    status, answer, words = reseal_now(machine)
     assert not answer["prediction"]["next_boot_opens"] and "grubx64.efi" in words, (status, answer, words)
     machine.check(f"cp /run/grubx64.efi {program} && bootseal reseal --predict", 600)
     verify(machine)

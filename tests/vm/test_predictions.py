@@ -18,10 +18,9 @@ from image import ESP_FILES, MIB
 from layouts import ROOT
 from machine import Machine
 from owner_keys import SECURITY, OwnerKeys
-from sealed import boot_by_pin
+from sealed import RESEAL_SECONDS, boot_by_pin
 from storage import clone, empty_file
 
-RESEAL_SECONDS = 600
 BOOT_OK_SECONDS = 600
 DBX = f"/sys/firmware/efi/efivars/dbx-{SECURITY}"
 

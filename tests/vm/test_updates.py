@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bootseal import check_schema
+import sealed
 from debian import debian_tree
 from image import DiskImage, make_image
 from kernels import installed_release, older_kernel
 from machine import Machine
-from sealed import ENROLL_SECONDS, PIN, enter_pin, install, pin_prompt, write_secrets
+from sealed import (ENROLL_SECONDS, PIN, RESEAL_SECONDS, enter_pin, install, pin_prompt, reseal_now, verify_prediction,
+                    write_secrets)
 
 BUILD = Path(os.environ.get("BOOTSEAL_BUILD", Path(__file__).resolve().parents[2] / "build"))
 ROOT_DEVICE = "/dev/vda3"
@@ -63,31 +64,15 @@ def sealed_machine(tmp_path_factory, layout, kernels, progress, pytestconfig):
 
 def verify(machine):
     """The running boot, predicted from its own sources, is what was measured."""
-    answer = json.loads(machine.check("bootseal predict --verify --json"))
-    check_schema(answer, "predict")
-    assert {result["result"] for result in answer["verify"]["pcrs"].values()} == {"good"}, answer["verify"]
+    answer = verify_prediction(machine)
     assert answer["verify"]["first_event"] is None and answer["boot_chain"] == "shim-grub"
 
 
 def reboot_by_pin(machine, layout, progress, what):
-    """Off and on again; the PIN, and nothing else, leads to a shell."""
-    machine.power_off()
-    progress(f"boot by the PIN: {what}")
-    machine.start()
-    shown = enter_pin(machine, layout)
-    assert "not the approved one" not in shown and "Please unlock disk" not in shown, shown
-    machine.wait_shell()
-    assert "Please unlock disk" not in machine.before
-    # boot-ok has been through: it drops what this boot has outlived, which the next steps rest on
-    machine.check("systemctl start bootseal-boot-ok.service", 300)
-
-
-def reseal_now(machine):
-    """`bootseal reseal`, as a hook or an administrator; its answer."""
-    status, output = machine.run("bootseal reseal --predict --json 2>/run/words", 600)
-    answer = json.loads(output[output.index("{"):])
-    check_schema(answer, "reseal")
-    return status, answer, machine.check("cat /run/words")
+    """By the PIN alone, and boot-ok has been through: it drops what this boot has outlived, which the next steps rest
+    on."""
+    sealed.reboot_by_pin(machine, layout, progress, what)
+    machine.check("systemctl start bootseal-boot-ok.service", RESEAL_SECONDS)
 
 
 def running_kernel(machine) -> str:
@@ -121,15 +106,15 @@ def test_command_line(machine, layout, progress):
     """/etc/default/grub and update-grub; a command line that gives a shell stays out."""
     machine.check("sed -i 's/ quiet\"/ quiet audit=0\"/; s/=\"quiet\"/=\"quiet audit=0\"/' /etc/default/grub && "
                   "update-grub 2>/run/update-grub", UPDATE_SECONDS)
-    machine.check("bootseal reseal --predict --hook grub", 600)
+    machine.check("bootseal reseal --predict --hook grub", RESEAL_SECONDS)
     reboot_by_pin(machine, layout, progress, "another command line")
     assert "audit=0" in machine.check("cat /proc/cmdline")
     machine.check("sed -i 's/audit=0/audit=0 init=\\/bin\\/sh/' /etc/default/grub && update-grub 2>/run/update-grub",
                   UPDATE_SECONDS)
-    status, output = machine.run("bootseal reseal --predict --trust /boot/grub/grub.cfg", 600)
+    status, output = machine.run("bootseal reseal --predict --trust /boot/grub/grub.cfg", RESEAL_SECONDS)
     assert status == 10 and "gives a shell" in output and "--allow-rescue" in output, output
     machine.check("sed -i 's/ init=\\/bin\\/sh//' /etc/default/grub && update-grub 2>/run/update-grub", UPDATE_SECONDS)
-    machine.check("bootseal reseal --predict --hook grub", 600)
+    machine.check("bootseal reseal --predict --hook grub", RESEAL_SECONDS)
     reboot_by_pin(machine, layout, progress, "the command line of before")
 
 
