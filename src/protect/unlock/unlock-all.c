@@ -12,6 +12,7 @@
 #define PREPARED_AHEAD 2      /* a TPM keeps three objects and three sessions at least; one stays free */
 #define LINE_MAX_BYTES 1800
 #define POLL_MS 100
+#define LOCKOUTS_MAX 8 /* that a person waits for: a TPM that contradicts itself has an end too */
 
 void unlock_run_show(const struct run *run, const char *format, ...)
 {
@@ -228,19 +229,44 @@ static void drop_broken(struct run *run)
     (void)tpm_device_open(run->request->tcti, clock_now_ms(), &run->tpm, &ignored);
 }
 
+/* True when a lockout has ended since it kept volumes closed: their PINs may be asked for once more. */
+static bool take_back_locked_out(struct run *run)
+{
+    struct tpm_state state;
+    struct error ignored;
+    bool any = false;
+
+    if (!run->tpm || tpm_state_read(run->tpm, &state, &ignored) || state.in_lockout)
+        return false;
+    for (size_t i = 0; i < run->pins->volume_count; i++) {
+        struct report_volume *volume = &run->report->volumes[i];
+
+        if (run->opened[i] || volume->status != ERROR_LOCKOUT)
+            continue;
+        volume->status = ERROR_NONE;
+        volume->reason[0] = '\0';
+        run->open[i] = any = true;
+    }
+    return any;
+}
+
 /* Everything that wants the TPM. Without one, each pinned volume gets the reason. */
 static void unlock_volumes(struct run *run, int tpm_fault, const struct error *error)
 {
+    unsigned rounds = 0;
+
     open_targets(run);
-    if (run->tpm && !tpm_fault) {
-        prepare_targets(run);
-        unlock_run_by_tpm(run);
-    }
-    for (size_t i = 0; i < run->pins->volume_count; i++)
-        if (run->open[i])
-            unlock_run_give_up(run, i, error);
-    drop_broken(run);
-    unlock_run_ask_recovery(run);
+    do {
+        if (run->tpm && !tpm_fault) {
+            prepare_targets(run);
+            unlock_run_by_tpm(run);
+        }
+        for (size_t i = 0; i < run->pins->volume_count; i++)
+            if (run->open[i])
+                unlock_run_give_up(run, i, error);
+        drop_broken(run);
+        unlock_run_ask_recovery(run);
+    } while (++rounds < LOCKOUTS_MAX && take_back_locked_out(run));
 }
 
 static void release_targets(struct run *run)

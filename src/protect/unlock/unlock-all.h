@@ -9,6 +9,9 @@
  * A recovery key is taken at every prompt, and is never sent to the TPM: what has its form is tried on the keyslots of
  * recovery keys alone, and costs no PIN try.
  *
+ * A lockout keeps the PIN from being asked for. Whoever leaves the recovery key's prompt after the lockout has ended is
+ * asked for the PIN once more.
+ *
  * A TPM that is announced but silent: its volumes are left to the prompt too; cap-record.h has the rest.
  */
 #pragma once

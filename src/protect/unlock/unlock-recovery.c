@@ -122,8 +122,9 @@ void unlock_run_ask_recovery(struct run *run)
         name_keys(run, i, ids, sizeof(ids));
         if (!ids[0])
             continue;
-        unlock_run_show(run, "%s can be opened by its recovery key; Enter alone goes on to other ways in",
-                        run->pins->volumes[i].name);
+        unlock_run_show(run, "%s can be opened by its recovery key; Enter alone goes on to other ways in%s",
+                        run->pins->volumes[i].name,
+                        run->report->volumes[i].status == ERROR_LOCKOUT ? ", to the PIN if the lockout has ended" : "");
         do
             answer = try_volume(run, i, ids);
         while (answer == ANSWER_TYPED && !run->opened[i] && run->wrong_recovery_keys < UNLOCK_RECOVERY_TRIES);

@@ -212,13 +212,18 @@ struct state machine_state(struct machine *machine)
 
 void machine_set_max_tries(struct machine *machine, uint32_t max_tries)
 {
+    machine_set_lockout(machine, max_tries, 600);
+}
+
+void machine_set_lockout(struct machine *machine, uint32_t max_tries, uint32_t recovery_s)
+{
     cleanup(state_close) struct state state = machine_state(machine);
     cleanup(secret_free) struct secret auth = { 0 };
     struct error error;
 
     assert_good(tpm_srk_use(machine->tpm, &state.pins.srk, &error), &error);
     assert_good(state_read_lockout_auth(&state, &auth, &error), &error);
-    assert_good(tpm_lockout_set_limits(machine->tpm, &auth, max_tries, 600, 86400, &error), &error);
+    assert_good(tpm_lockout_set_limits(machine->tpm, &auth, max_tries, recovery_s, 86400, &error), &error);
 }
 
 int machine_unlock(struct machine *machine, size_t i, const char *pin, struct error *error)

@@ -73,6 +73,9 @@ struct state machine_state(struct machine *machine);
 /* As many wrong PINs as this are one lockout away. */
 void machine_set_max_tries(struct machine *machine, uint32_t max_tries);
 
+/* The same, with one try forgiven after as many seconds. */
+void machine_set_lockout(struct machine *machine, uint32_t max_tries, uint32_t recovery_s);
+
 /* unlock_begin() and one try; what the passphrase is for is proven by unlock_try() itself. */
 int machine_unlock(struct machine *machine, size_t i, const char *pin, struct error *error);
 

@@ -1,6 +1,7 @@
 #include "person.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "protect/unlock/cap.h"
 
 static void show(void *context, const char *line)
@@ -21,6 +22,8 @@ static int answer(void *context, const char *prompt, struct secret *ret, struct 
     if (!text)
         return error_set(error, ERROR_USAGE, "nobody is here");
     person->asked++;
+    if (text[0] == '\0' && strncmp(prompt, "Recovery key", strlen("Recovery key")) == 0)
+        clock_pause_ms(person->patience_s * 1000);
     if (strcmp(text, "too long") == 0)
         return error_set(error, ERROR_WRONG_PIN, "longer than any PIN");
     return secret_copy(ret, text, strlen(text), error);

@@ -8,6 +8,7 @@
 
 struct person {
     const char *answers[12]; /* NULL: the end; "" is an empty line */
+    unsigned patience_s;     /* looks for the recovery key that long before it is not given */
     size_t asked;
     char prompts[12][320];
     char lines[16384]; /* all that was shown */

@@ -151,6 +151,35 @@ static struct recovery add_recovery_key(struct machine *machine, char ret_text[6
     return recovery;
 }
 
+/* The lockout ends while somebody looks for the recovery key: Enter leads back to the PIN, and only then. */
+static void test_pin_after_a_lockout(void **state)
+{
+    struct machine *machine = *state;
+    struct person patient = { .answers = { "000000", "", MACHINE_PIN }, .patience_s = 2 };
+    struct person hasty = { .answers = { "000000", "", MACHINE_PIN } };
+    struct outcome *outcome;
+    char text[64];
+
+    add_recovery_key(machine, text);
+    machine_set_lockout(machine, 1, 1);
+    outcome = initramfs_run(machine, &patient);
+    assert_int_equal(outcome->r, 0);
+    assert_int_equal(patient.asked, 3);
+    assert_non_null(strstr(patient.lines, "the TPM refuses PINs after 1 wrong one"));
+    assert_non_null(strstr(patient.lines, "to the PIN if the lockout has ended"));
+    assert_string_equal(patient.prompts[2], "PIN for volume0 (1 try left)");
+    assert_true(outcome->report.volumes[0].opened);
+    assert_string_equal(outcome->report.volumes[0].reason, "");
+    initramfs_expect_capped(machine, outcome);
+
+    machine_reboot(machine);
+    machine_set_lockout(machine, 1, 600);
+    outcome = initramfs_run(machine, &hasty);
+    assert_int_equal(outcome->r, ERROR_LOCKOUT);
+    assert_int_equal(hasty.asked, 2);
+    initramfs_expect_capped(machine, outcome);
+}
+
 static void test_recovery_key_for_a_pin(void **state)
 {
     struct machine *machine = *state;
@@ -483,6 +512,7 @@ int main(void)
         enrolled_test(test_empty_answer),
         enrolled_test(test_tries_exhausted),
         enrolled_test(test_fewer_tries_in_the_tpm),
+        enrolled_test(test_pin_after_a_lockout),
         enrolled_test(test_recovery_key_for_a_pin),
         enrolled_test(test_recovery_key_after_a_mismatch),
         enrolled_test(test_nobody_has_the_recovery_key),
