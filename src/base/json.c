@@ -135,7 +135,7 @@ int json_get_string(const struct json_view *view, const char *key, size_t max, c
 
 int json_get_text(const struct json_view *view, const char *key, char *ret, size_t size, struct error *error)
 {
-    const char *text;
+    const char *text = "";
     int r = json_get_string(view, key, size - 1, &text, error);
 
     if (!r)

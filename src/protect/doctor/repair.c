@@ -26,15 +26,18 @@ static int repair_approval(const struct doctor_request *request, struct error *e
 {
     cleanup(state_close) struct state state = { .lock = -1 };
     cleanup(approval_free) struct approval same = { 0 };
-    bool lost = false;
+    bool lost = false, was_cut;
     int r = open_state(request, &state, error);
 
+    was_cut = !r && state.has_next;
     /* with nothing approved there is no index */
     if (!r && !state.approval.object_count && !state.has_next)
         return provision_srk(request->status.tpm, &state, error);
     r = r ?: provision_tpm(request->status.tpm, &state, &lost, error);
     r = r ?: approve_settle(request->status.tpm, &state, lost, error);
-    if (r || !state.approval.object_count)
+    if (!r && !state.approval.object_count)
+        return was_cut ? approve_drop_first(&state, error) : 0;
+    if (r)
         return r;
     r = approval_copy(&state.approval, &same, error);
     return r ?: approve_switch(request->status.tpm, &state, &same, error);

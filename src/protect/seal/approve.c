@@ -279,6 +279,34 @@ int approve_withdraw(struct tpm *tpm, struct state *state, const struct object_n
     return tpm ? approve_switch(tpm, state, &draft, error) : keep_draft(state, &draft, error);
 }
 
+/* What cannot be read was not written by the change that was cut. */
+static int drop_empty_list(const struct state *state, const struct pinned_volume *pin, struct error *error)
+{
+    cleanup(volume_close) struct volume *volume = NULL;
+    cleanup(approval_free) struct approval list = { 0 };
+    cleanup(approval_free) struct approval next = { 0 };
+    struct error ignored;
+    bool has_next;
+    int number, r = volume_open(&volume, pin->device, error);
+
+    r = r ?: pins_check_volume(pin, volume, error);
+    if (r)
+        return error_prefix(error, "volume \"%s\"", pin->name);
+    if (target_read_approval(volume, &state->pins, &list, &next, &has_next, &ignored) || list.object_count)
+        return 0;
+    r = choose_token(volume, state, &number, error);
+    return r || number < 0 ? r : volume_token_remove(volume, number, error);
+}
+
+int approve_drop_first(struct state *state, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && i < state->pins.volume_count; i++)
+        r = drop_empty_list(state, &state->pins.volumes[i], error);
+    return r ? r : state_drop_approval(state, error);
+}
+
 int approve_reopen(struct state *state, struct volume **volume, struct error *error)
 {
     cleanup(free_ptr) char *path = strdup(volume_path(*volume));

@@ -31,6 +31,10 @@ int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, 
 int approve_withdraw(struct tpm *tpm, struct state *state, const struct object_name *names, size_t count,
                      struct error *error);
 
+/* After approve_settle() has dropped the first list of all, which was never in force: takes it out of the headers and the
+ * state folder. A header whose list approves something is left as it is. */
+int approve_drop_first(struct state *state, struct error *error);
+
 /* Opens the same volume anew, after its header was written by another struct volume, and compares it with its pin if it
  * has one. On failure *volume is NULL. */
 int approve_reopen(struct state *state, struct volume **volume, struct error *error);
