@@ -47,6 +47,8 @@ BOOT_SECONDS = 240
 COMMAND_SECONDS = 90
 POWER_OFF_SECONDS = 120
 QEMU_SECONDS = 20
+# Between two looks at a screen that stands still when both are the same.
+SCREEN_SECONDS = 0.5
 
 INITRAMFS_PROMPT = r"\(initramfs\) "
 PASSPHRASE_PROMPT = r"Please unlock disk {name}.*: "
@@ -303,6 +305,25 @@ class Machine:
         """Type digits, and Enter, at the machine's keyboard."""
         for key in [*text, "ret"]:
             self.send_key(key)
+
+    def _still_screen(self) -> bytes:
+        """What the machine's screen shows once it no longer changes."""
+        last, now, path = None, b"", self.folder / "screen.ppm"
+        while now != last:
+            last = now
+            time.sleep(SCREEN_SECONDS)
+            self.qmp.command("screendump", filename=str(path))
+            now = path.read_bytes()
+        return now
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, where nothing but the screen tells that each was taken."""
+        for key in keys:
+            before, end = self._still_screen(), time.monotonic() + COMMAND_SECONDS
+            self.send_key(key)
+            while self._still_screen() == before:
+                if time.monotonic() > end:
+                    raise ConsoleError(f"the key {key!r} changed nothing on the screen")
 
     def plug(self, disk, device: str, name: str = "late", **properties) -> None:
         """Plug a disk into the running machine, as QEMU's device DEVICE.  What is written to it goes with the boot."""

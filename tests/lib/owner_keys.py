@@ -70,13 +70,16 @@ class OwnerKeys:
         """The certificate."""
         return self.folder / f"{name}.pem"
 
+    def der(self, name: str) -> bytes:
+        """The certificate as shim and the firmware keep it."""
+        return run(["openssl", "x509", "-outform", "DER", "-in", self.certificate(name)])
+
     def write_firmware_vars(self, path: Path) -> Path:
         """A store of variables with these keys in it and nothing else."""
         shutil.copy(OVMF / FIRMWARE[False][1], path)
         variables = b""
         for vendor, name in ((GLOBAL, "PK"), (GLOBAL, "KEK"), (SECURITY, "db")):
-            certificate = run(["openssl", "x509", "-outform", "DER", "-in", self.certificate(name)])
-            variables += _variable(vendor, name, signature_list(CERT_X509, certificate))
+            variables += _variable(vendor, name, signature_list(CERT_X509, self.der(name)))
         with open(path, "r+b") as store:
             store.seek(STORE)
             header = store.read(STORE_HEADER)

@@ -4,6 +4,7 @@ A machine's first boot is not an approved one and asks for the passphrase; what 
 in each boot after, opens the next one by the PIN alone. What it has not approved does not.
 """
 
+import hashlib
 import json
 import struct
 import uuid
@@ -17,7 +18,7 @@ from esp import ESP_MOUNT, ESP_SERIAL, FIRST_PROGRAM, SYSTEMD_BOOT, esp_of, esp_
 from image import ESP_FILES, MIB
 from layouts import ROOT
 from machine import Machine
-from owner_keys import SECURITY, OwnerKeys
+from owner_keys import CERT_X509, SECURITY, OwnerKeys, signature_list
 from sealed import RESEAL_SECONDS, boot_by_pin
 from storage import clone, empty_file
 
@@ -199,6 +200,9 @@ def test_systemd_boot(efi_machine, sealed_layout, progress):
 GRUB_PCRS = (4, 7, 8, 9, 12, 14)
 GRUB = esp_plan("grub-on-esp", GRUB_PCRS)
 GRUB_PROGRAM = "/EFI/BOOT/grubx64.efi"
+MOK_MANAGER = "/EFI/BOOT/mmx64.efi"
+MOK_PASSWORD = "panel"
+SHIM_LOCK = uuid.UUID("605dab50-e046-4300-abb6-3dd810dd8b23")
 SHIM = Path("/usr/lib/shim/shimx64.efi")  # not signed
 GRUB_CFG = """\
 set timeout=0
@@ -250,6 +254,50 @@ def test_usb_disk_left_in(efi_machine, sealed_layout, tmp_path, progress):
                                "-device", "usb-storage,drive=stick"]
     boot(machine, progress, "with a USB disk")
     assert machine.pcr(8) != without
+    verify(machine, "shim-grub", GRUB_PCRS)
+
+
+def enroll_owner_key(machine) -> None:
+    """What a person does who is asked by MokManager: a key, "Enroll MOK", "Continue", "Yes", the password, "Reboot"."""
+    machine.expect("Press any key to perform MOK management")
+    machine.press("ret", "down", "ret", "down", "ret", "down", "ret")
+    for key in MOK_PASSWORD:  # not shown
+        machine.send_key(key)
+    machine.press("ret", "ret")
+
+
+def request_owner_key(machine, certificate: bytes) -> None:
+    """What `mokutil --import` leaves for shim: the key, and the password's hash (MokManager.c, match_password())."""
+    new = signature_list(CERT_X509, certificate)
+    password = hashlib.sha256(new + MOK_PASSWORD.encode("utf-16-le")).digest()
+    for name, content in (("MokNew", new), ("MokAuth", password)):
+        machine.write_file("/run/variable", struct.pack("<I", 7) + content)
+        machine.check(f"dd if=/run/variable of=/sys/firmware/efi/efivars/{name}-{SHIM_LOCK} bs=64K")
+
+
+def test_owner_key(efi_machine, sealed_layout, tmp_path, progress):
+    """A further key of the machine's owner: the boot after a person has enrolled it was approved before he was asked."""
+    keys = OwnerKeys.make(tmp_path / "keys")
+    machine = efi_machine(GRUB, secure_boot=True)
+    signed = [(debian_tree() / ESP_FILES[path]).read_bytes() for path in (FIRST_PROGRAM, GRUB_PROGRAM)]
+    esp = fill_grub_esp(machine.disks[0], sealed_layout(GRUB).boot, *signed)
+    esp.write(MOK_MANAGER, (debian_tree() / "usr/lib/shim/mmx64.efi.signed").read_bytes())
+
+    log_in(machine, progress, "nothing is approved yet")
+    machine.wait_shell()
+    verify(machine, "shim-grub", GRUB_PCRS)
+    approve_this_boot(machine)
+    trust_grub_esp(machine)
+    before = machine.pcr(14)
+    request_owner_key(machine, keys.der("db"))
+    reseal(machine, "--trust", f"{ESP_MOUNT}{MOK_MANAGER}")
+    machine.power_off()
+
+    progress("a person at MokManager, then the PIN: an owner's key")
+    machine.start()
+    enroll_owner_key(machine)
+    boot_by_pin(machine, ROOT.name)
+    assert machine.pcr(14) != before
     verify(machine, "shim-grub", GRUB_PCRS)
 
 
