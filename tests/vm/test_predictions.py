@@ -251,7 +251,8 @@ def test_usb_disk_left_in(efi_machine, sealed_layout, tmp_path, progress):
     machine.power_off()
 
     machine.extra_arguments = ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={stick}",
-                               "-device", "usb-storage,drive=stick"]
+                               # OVMF looks at the disks that QEMU lets it boot from, and at no others
+                               "-device", "usb-storage,drive=stick,bootindex=9"]
     boot(machine, progress, "with a USB disk")
     assert machine.pcr(8) != without
     verify(machine, "shim-grub", GRUB_PCRS)

@@ -1,6 +1,7 @@
 #include "measure/predict/predict.h"
 
 #include "base/cleanup.h"
+#include "measure/event-type.h"
 #include "measure/predict/boots.h"
 #include "measure/predict/unlogged-boot.h"
 #include "measure/replay.h"
@@ -203,17 +204,30 @@ static int verify_pcr(const struct predict_machine *machine, const struct pcr_va
     return explain(machine, pcr, ret, error);
 }
 
-/* GRUB's commands are those of its configuration: where that was changed, they say nothing. */
-static int excuse_commands(const struct predict_machine *machine, struct verification *ret, struct error *error)
+/* True where what was measured into the PCR follows from files that were changed, so that this boot says nothing:
+ * GRUB's commands from its configuration, who verified programs from the programs. */
+static bool is_excused(const struct predict_machine *machine, const struct verification *verification, unsigned pcr,
+                       unsigned cause)
 {
-    int r;
+    size_t event, item;
 
-    if (ret->result[8] != VERIFY_DIFFERS || ret->result[9] != VERIFY_CHANGED)
-        return 0;
-    ret->result[8] = VERIFY_CHANGED;
+    if (verification->result[pcr] != VERIFY_DIFFERS || verification->result[cause] != VERIFY_CHANGED)
+        return false;
+    if (pcr != 7)
+        return true;
+    if (!machine->log)
+        return false;
+    find_first(machine, &verification->boot.extends, pcr, &event, &item);
+    return event == machine->log->count || machine->log->events[event].type == EVENT_VARIABLE_AUTHORITY;
+}
+
+/* The first event that could not be reproduced, of the PCRs that are still left. */
+static int find_event_again(const struct predict_machine *machine, struct verification *ret, struct error *error)
+{
+    int r = 0;
+
     ret->has_event = false;
     free(take_ptr(ret->event_text));
-    r = set_reason(ret, 8, ret->reason[9], error);
     for (unsigned pcr = 0; !r && pcr < PCR_COUNT; pcr++) {
         size_t event, item;
 
@@ -224,6 +238,24 @@ static int excuse_commands(const struct predict_machine *machine, struct verific
             r = note_event(machine, event, ret, error);
     }
     return r;
+}
+
+static int excuse(const struct predict_machine *machine, struct verification *ret, struct error *error)
+{
+    static const struct {
+        unsigned pcr, cause;
+    } rows[] = { { 8, 9 }, { 7, 4 } };
+    bool any = false;
+    int r = 0;
+
+    for (size_t i = 0; !r && i < array_size(rows); i++) {
+        if (!is_excused(machine, ret, rows[i].pcr, rows[i].cause))
+            continue;
+        any = true;
+        ret->result[rows[i].pcr] = VERIFY_CHANGED;
+        r = set_reason(ret, rows[i].pcr, ret->reason[rows[i].cause], error);
+    }
+    return r || !any ? r : find_event_again(machine, ret, error);
 }
 
 int predict_verify(const struct predict_machine *machine, struct verification *ret, struct error *error)
@@ -243,7 +275,7 @@ int predict_verify(const struct predict_machine *machine, struct verification *r
     prediction.boots[best] = (struct predicted_boot){ 0 };
     for (unsigned pcr = 0; !r && pcr < PCR_COUNT; pcr++)
         r = verify_pcr(machine, &measured, pcr, ret, error);
-    r = r ?: excuse_commands(machine, ret, error);
+    r = r ?: excuse(machine, ret, error);
     if (r)
         verification_free(ret);
     return r;
