@@ -98,8 +98,8 @@ int owner_keys_find_manager(const struct running_boot *running, char **ret, stru
         return r;
     *strrchr(shim, '/') = '\0';
     for (size_t i = 0; i < array_size(names) && !*ret; i++)
-        r = program_find(shim, names[i], ret, error);
-    return r ? error_prefix(error, "shim's MokManager") : 0;
+        (void)program_find(shim, names[i], ret, error);
+    return *ret ? 0 : error_set(error, ERROR_FAILED, "shim's MokManager is not in \"%s\"", shim);
 }
 
 static int hash_manager(const struct running_boot *running, struct extend_list *list, uint8_t *ret, struct error *error)
