@@ -88,13 +88,22 @@ static void print_values(const struct look *look, const struct predicted_boot *b
     }
 }
 
+/* When the boot comes, if nobody touches anything. */
+static const char *place_of(const struct predicted_boot *boot)
+{
+    if (!boot->chosen)
+        return "";
+    if (boot->step)
+        return "the boot after next: ";
+    return boot->after_count ? "the next boot then: " : "next boot: ";
+}
+
 static void print_boot(const struct look *look, size_t i)
 {
     const struct predicted_boot *boot = &look->prediction.boots[i];
     const char *words = !look->approved ? "" : look->approved[i] ? ": approved" : ": not approved";
 
-    printf("%s%s (%s, disk order %zu)%s%s%s\n",
-           boot->chosen ? boot->step ? "the boot after next: " : "next boot: " : "",
+    printf("%s%s (%s, disk order %zu)%s%s%s\n", place_of(boot),
            boot->title[0] ? boot->title : "an entry that is not known", boot->label, boot->order,
            paint(look->approved ? look->approved[i] ? PAINT_GOOD : PAINT_WARNING : PAINT_PLAIN), words,
            paint(PAINT_PLAIN));

@@ -45,6 +45,8 @@ static int read_option(const char *text, struct variable_options *options, struc
         return error_set(error, ERROR_USAGE, "--" VARIABLE_OPTION ": \"%s\" is none of " VARIABLE_CHANGE_NAMES, *name);
     r = file_read(change->source, VARIABLE_UPDATE_MAX_BYTES, file, &size, error);
     change->update = (struct span){ *file, size };
+    if (!r && variable_update_check(*name, change->update, change->append, error))
+        r = error_prefix(error, "\"%s\"", change->source);
     options->count += !r;
     return r;
 }

@@ -14,7 +14,7 @@ struct variable_options {
     char *names[VARIABLE_CHANGES_MAX], *files[VARIABLE_CHANGES_MAX]; /* owned, the changes point there */
 };
 
-/* Reads the files. ERROR_USAGE for what is no such option, ERROR_FAILED for a file that cannot be read. Whatever
- * happened, variable_options_free() cleans up. */
+/* Reads the files. ERROR_USAGE for what is no such option, ERROR_FAILED for a file that cannot be read,
+ * ERROR_METADATA for one that holds no update. Whatever happened, variable_options_free() cleans up. */
 int variable_options_read(const struct call *call, struct variable_options *ret, struct error *error);
 void variable_options_free(struct variable_options *options);

@@ -158,6 +158,16 @@ def test_update_of_a_variable(bench, volume):
         ((), "approve"), (("dbx",), "approve")}
 
 
+def test_no_update_of_a_variable(bench, enrolled):
+    """Said before anything is done, and no suspension makes up for it."""
+    before = enrolled.header()
+    update = bench.folder / "dbx.auth"
+    update.write_bytes(b"no update")
+    result = predict(bench, "--or-suspend", "--variable", f"dbx+={update}")
+    assert result.rc == 9 and str(update) in result.stderr and "no signed update" in result.stderr, result
+    assert enrolled.header() == before
+
+
 def test_file_that_cannot_be_vouched_for(bench, enrolled):
     """What is not there, or no rule fits, is no boot file."""
     assert enrolled

@@ -59,6 +59,31 @@ static int skip_headers(struct cursor *update, const char *name, bool append, st
     return 0;
 }
 
+/* The lists that the update holds. */
+static int parse(const char *name, struct span update, bool append, struct span *ret, struct error *error)
+{
+    struct cursor cursor = cursor_over(update);
+    int r;
+
+    if (update.size > VARIABLE_UPDATE_MAX_BYTES)
+        return error_set(error, ERROR_METADATA, "an update of a firmware variable has %d bytes at most",
+                         VARIABLE_UPDATE_MAX_BYTES);
+    r = skip_headers(&cursor, name, append, error);
+    if (r)
+        return r;
+    *ret = cursor_rest(&cursor);
+    if (!signature_lists_are_good(*ret))
+        return error_set(error, ERROR_METADATA, "the update of \"%s\" holds no lists of signatures", name);
+    return 0;
+}
+
+int variable_update_check(const char *name, struct span update, bool append, struct error *error)
+{
+    struct span ignored;
+
+    return parse(name, update, append, &ignored, error);
+}
+
 /* True when the lists have the same signature, of the same type and owner. */
 static bool has(struct span lists, const struct signature_walk *wanted, struct span signature)
 {
@@ -122,20 +147,12 @@ static size_t append_lists(struct span old, struct span update, uint8_t *ret)
 int variable_update_apply(const struct firmware_variable *before, struct span update, bool append,
                           struct firmware_variable *ret, struct error *error)
 {
-    struct cursor cursor = cursor_over(update);
-    struct span old = { before->data, append ? before->size : 0 }, new;
-    int r;
+    struct span old = { before->data, append ? before->size : 0 }, new = { 0 };
+    int r = parse(before->name, update, append, &new, error);
 
     *ret = (struct firmware_variable){ .attributes = before->attributes };
-    if (update.size > VARIABLE_UPDATE_MAX_BYTES)
-        return error_set(error, ERROR_METADATA, "an update of a firmware variable has %d bytes at most",
-                         VARIABLE_UPDATE_MAX_BYTES);
-    r = skip_headers(&cursor, before->name, append, error);
     if (r)
         return r;
-    new = cursor_rest(&cursor);
-    if (!signature_lists_are_good(new))
-        return error_set(error, ERROR_METADATA, "the update of \"%s\" holds no lists of signatures", before->name);
     if (!signature_lists_are_good(old))
         return error_set(error, ERROR_METADATA, "the firmware variable \"%s\" holds no lists of signatures",
                          before->name);
