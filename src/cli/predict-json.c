@@ -22,6 +22,16 @@ static int add_initrds(struct json_object *object, const struct predicted_boot *
     return r;
 }
 
+int predict_add_after(struct json_object *object, const struct predicted_boot *boot, struct error *error)
+{
+    struct json_object *array = json_object_new_array();
+    int r = json_add(object, "after", array, error);
+
+    for (size_t i = 0; !r && i < boot->after_count; i++)
+        r = json_append(array, json_object_new_string(boot->after[i]), error);
+    return r;
+}
+
 /* {"4": "hex", …}, and why the others have none. */
 static int add_pcrs(struct json_object *object, const struct predict_answer *answer, const struct predicted_boot *boot,
                     struct error *error)
@@ -75,6 +85,7 @@ static int add_boot(struct json_object *array, const struct predict_answer *answ
     r = r ?: json_add(object, "chosen", json_object_new_boolean(boot->chosen), error);
     r = r ?: json_add(object, "disk_order", json_object_new_int64((int64_t)boot->order), error);
     r = r ?: json_add(object, "step", json_object_new_int64((int64_t)boot->step), error);
+    r = r ?: predict_add_after(object, boot, error);
     if (!r && answer->approved)
         r = json_add(object, "approved", json_object_new_boolean(answer->approved[i]), error);
     else

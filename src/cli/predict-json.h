@@ -13,4 +13,7 @@ struct predict_answer {
     const struct verification *verification; /* NULL: not asked for */
 };
 
+/* Adds "after": what comes before that boot, ["dbx"]. */
+int predict_add_after(struct json_object *object, const struct predicted_boot *boot, struct error *error);
+
 int predict_to_json(const struct predict_answer *answer, struct json_object **ret, struct error *error);

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/paint.h"
 #include "cli/predict-json.h"
+#include "cli/variable-options.h"
 #include "cli/verb.h"
 #include "policy/document.h"
 #include "protect/state.h"
@@ -13,6 +14,7 @@
 static const struct option_row options[] = {
     { "verify", NULL, "predict the running boot instead and compare it with what was measured" },
     { "pcrs", "LIST", "these PCRs instead of the policy's, as 4,7,9" },
+    { VARIABLE_OPTION, VARIABLE_OPTION_ARGUMENT, "after this update of db, dbx, KEK, PK too (may be given again)" },
     { "bank", "NAME", "PCR bank instead of the policy's: sha256, sha384, sha512" },
     { 0 },
 };
@@ -25,6 +27,8 @@ struct look {
     enum hash_algorithm bank;
     uint32_t pcrs;
     struct update_machine machine;
+    struct variable_options variables;
+    struct variable_stages stages;
     struct prediction prediction;
     struct verification verification;
     bool *approved;
@@ -34,6 +38,8 @@ static void look_free(struct look *look)
 {
     state_close(&look->state);
     update_machine_free(&look->machine);
+    variable_options_free(&look->variables);
+    variable_stages_free(&look->stages);
     prediction_free(&look->prediction);
     verification_free(&look->verification);
     free(look->approved);
@@ -82,13 +88,22 @@ static void print_values(const struct look *look, const struct predicted_boot *b
     }
 }
 
+/* When the boot comes, if nobody touches anything. */
+static const char *place_of(const struct predicted_boot *boot)
+{
+    if (!boot->chosen)
+        return "";
+    if (boot->step)
+        return "the boot after next: ";
+    return boot->after_count ? "the next boot then: " : "next boot: ";
+}
+
 static void print_boot(const struct look *look, size_t i)
 {
     const struct predicted_boot *boot = &look->prediction.boots[i];
     const char *words = !look->approved ? "" : look->approved[i] ? ": approved" : ": not approved";
 
-    printf("%s%s (%s, disk order %zu)%s%s%s\n",
-           boot->chosen ? boot->step ? "the boot after next: " : "next boot: " : "",
+    printf("%s%s (%s, disk order %zu)%s%s%s\n", place_of(boot),
            boot->title[0] ? boot->title : "an entry that is not known", boot->label, boot->order,
            paint(look->approved ? look->approved[i] ? PAINT_GOOD : PAINT_WARNING : PAINT_PLAIN), words,
            paint(PAINT_PLAIN));
@@ -160,19 +175,30 @@ static int judge(const struct look *look, struct error *error)
                                "PCRs out of the policy, or approve each boot with bootseal reseal --current");
 }
 
+static int predict(struct look *look, struct error *error)
+{
+    int r = variable_stages_make(look->machine.predict.variables, look->variables.changes, look->variables.count,
+                                 &look->stages, error);
+
+    return r ?: predict_stages(&look->machine.predict, &look->stages, &look->prediction, error);
+}
+
 static int run(struct call *call, struct error *error)
 {
     cleanup(look_free) struct look look = { .state.lock = -1 };
     bool verify = call_flag(call, "verify");
-    int r = state_open(call_state_folder(call), STATE_READ, &look.state, error);
+    int r = variable_options_read(call, &look.variables, error);
 
+    if (!r && verify && look.variables.count)
+        r = error_set(error, ERROR_USAGE, "--verify and --" VARIABLE_OPTION " exclude each other");
+    r = r ?: state_open(call_state_folder(call), STATE_READ, &look.state, error);
     r = r ?: choose_pcrs(call, &look, error);
     r = r ?: update_machine_read(&look.machine, look.bank, call_report(call), call_running_log(call), error);
     if (!r && verify) {
         look.prediction.chain = update_machine_chain(&look.machine);
         r = predict_verify(&look.machine.predict, &look.verification, error);
     } else
-        r = r ?: predict_boots(&look.machine.predict, &look.prediction, error);
+        r = r ?: predict(&look, error);
     r = r ?: find_approved(&look, error);
     r = r ?: print_result(call, &look, error);
     if (!r && verify)

@@ -4,10 +4,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/machine-policy.h"
+#include "cli/predict-json.h"
 #include "cli/suspend-words.h"
+#include "cli/variable-options.h"
 #include "protect/update/foresee.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- what it says ---- */
 
@@ -19,6 +22,7 @@ static int add_boot(struct json_object *list, const struct update_choice *choice
     r = r ?: json_add_text(object, "title", choice->boot->title, error);
     r = r ?: json_add_text(object, "label", choice->boot->label, error);
     r = r ?: json_add(object, "disk_order", json_object_new_int64((int64_t)choice->boot->order), error);
+    r = r ?: predict_add_after(object, choice->boot, error);
     r = r ?: json_add(object, "chosen", json_object_new_boolean(choice->boot->chosen), error);
     r = r ?: json_add_text(object, "verdict", update_verdict_name(choice->verdict), error);
     return r ?: json_add_text_or_null(object, "reason", choice->reason, error);
@@ -46,6 +50,18 @@ static int print_document(const struct foresee_result *result, struct error *err
     return r ?: print_json(document, error);
 }
 
+/* True when the same was told of an earlier stage of the firmware's variables. */
+static bool is_told(const struct update_plan *plan, size_t i)
+{
+    const struct update_choice *choice = &plan->choices[i];
+
+    for (size_t k = 0; choice->boot->after_count && k < i; k++)
+        if (strcmp(plan->choices[k].boot->id, choice->boot->id) == 0 &&
+            strcmp(plan->choices[k].reason, choice->reason) == 0)
+            return true;
+    return false;
+}
+
 /* Entries that were left out are told once, whatever the number of disk orders. */
 static void tell_refused(const struct update_plan *plan)
 {
@@ -53,7 +69,7 @@ static void tell_refused(const struct update_plan *plan)
         const struct update_choice *choice = &plan->choices[i];
 
         /* no kernel: the firmware's setup, or nothing is known; of the next boot the reason is told anyhow */
-        if (!choice->boot->kernel || !choice->boot->kernel[0])
+        if (!choice->boot->kernel || !choice->boot->kernel[0] || is_told(plan, i))
             continue;
         if (choice->verdict == UPDATE_SHELL && choice->boot->order == 0)
             log_verbose("not approved: \"%s\": %s", choice->boot->title, choice->reason);
@@ -122,7 +138,8 @@ static enum foresee_ends ends(const struct call *call, const struct update_hook 
     return hook ? FORESEE_ENDS_UPDATE : FORESEE_ENDS_ANY;
 }
 
-static int predict(const struct call *call, const struct update_hook *hook, struct tpm *tpm, struct error *error)
+static int predict(const struct call *call, const struct update_hook *hook, const struct variable_options *variables,
+                   struct tpm *tpm, struct error *error)
 {
     cleanup(foresee_end) struct foresee_result *result = NULL;
     const struct foresee_request request = {
@@ -137,6 +154,8 @@ static int predict(const struct call *call, const struct update_hook *hook, stru
         .built = call_option(call, "built"),
         .trusted = call_option(call, "trust"),
         .slot = call_option(call, "slot"),
+        .changes = variables->changes,
+        .change_count = variables->count,
         .allow_rescue = call_flag(call, "allow-rescue"),
         .ends = ends(call, hook),
     };
@@ -156,8 +175,12 @@ static int predict(const struct call *call, const struct update_hook *hook, stru
 int reseal_predict(const struct call *call, const struct update_hook *hook, struct error *error)
 {
     cleanup(tpm_close) struct tpm *tpm = NULL;
-    int r = call_open_tpm(call, &tpm, error);
+    cleanup(variable_options_free) struct variable_options variables;
+    int r = variable_options_read(call, &variables, error);
 
-    r = r ?: predict(call, hook, tpm, error);
+    if (r)
+        return r;
+    r = call_open_tpm(call, &tpm, error);
+    r = r ?: predict(call, hook, &variables, tpm, error);
     return r ? fall_back(call, hook, tpm, error) : 0;
 }

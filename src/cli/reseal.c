@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "cli/machine-policy.h"
 #include "cli/reseal-parts.h"
+#include "cli/variable-options.h"
 #include "cli/verb.h"
 #include "protect/update/foresee.h"
 
@@ -19,6 +20,8 @@ static const struct option_row options[] = {
     { "slot", "DIR", "with --predict: where a verified update is mounted" },
     { "or-suspend", NULL, "with --predict: where the next boot cannot be approved, suspend for one reboot" },
     { "keep-suspended", NULL, "with --predict: leave a suspension, another hook follows" },
+    { VARIABLE_OPTION, VARIABLE_OPTION_ARGUMENT,
+      "with --predict: before and after this update of db, dbx, KEK, PK (may be given again)" },
     { "allow-rescue", NULL, "with --predict: approve boots that give a shell too" },
     { "policy", "NAME|FILE", "instead of " MACHINE_POLICY ", for what a hook's failure means" },
     { "hook", "NAME", "called by this update hook: a failure follows the policy's on_failure" },
@@ -135,9 +138,9 @@ static int check_options(const struct call *call, struct error *error)
 {
     static const struct {
         const char *option, *way;
-    } of_one[] = { { "keep", "current" },        { "built", "predict" },      { "trust", "predict" },
-                   { "slot", "predict" },        { "or-suspend", "predict" }, { "keep-suspended", "predict" },
-                   { "allow-rescue", "predict" } };
+    } of_one[] = { { "keep", "current" },         { "built", "predict" },        { "trust", "predict" },
+                   { "slot", "predict" },         { "or-suspend", "predict" },   { "keep-suspended", "predict" },
+                   { "allow-rescue", "predict" }, { VARIABLE_OPTION, "predict" } };
     const char *way = NULL;
 
     for (size_t i = 0; i < array_size(ways); i++) {

@@ -92,6 +92,16 @@ bool signature_next(struct signature_walk *walk, struct span *ret)
     return true;
 }
 
+bool signature_lists_are_good(struct span lists)
+{
+    struct signature_walk walk = { .lists = lists };
+    struct span signature;
+
+    while (signature_next(&walk, &signature))
+        ;
+    return !walk.damaged;
+}
+
 enum signature_type signature_walk_type(const struct signature_walk *walk)
 {
     if (memcmp(walk->type, x509_type, GUID_BYTES) == 0)

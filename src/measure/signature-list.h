@@ -29,6 +29,9 @@ struct signature_walk {
 /* The next EFI_SIGNATURE_DATA: its owner's GUID (16 bytes) and then its content. False at the end, and at damage. */
 bool signature_next(struct signature_walk *walk, struct span *ret);
 
+/* True for a chain of lists without damage, which may be empty. */
+bool signature_lists_are_good(struct span lists);
+
 /* What the signature at hand is. */
 enum signature_type signature_walk_type(const struct signature_walk *walk);
 

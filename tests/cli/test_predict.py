@@ -2,6 +2,8 @@
 
 import pytest
 
+import firmware_variables
+from firmware_variables import SECURITY, SHIM, signature_list
 from bootseal import REPOSITORY, check_schema
 
 LOGS = REPOSITORY / "tests/data/eventlogs"
@@ -77,6 +79,85 @@ def test_text(bench):
     assert f"PCR  5  {values_of(GRUB_LOG)['5']}" in result.stdout and "PCR  8  not known: " in result.stdout
     result = bench.bootseal("predict", "--verify", "--pcrs", "8", environment={"BOOTSEAL_EVENTLOG": str(GRUB_LOG)})
     assert result.rc == 1 and result.stdout.startswith("PCR  8  ") and "could not be reproduced" in result.stderr
+
+
+# ---- updates of firmware variables ----
+
+OLD, NEW, OTHER = (signature_list(bytes([i]) * 32) for i in range(1, 4))
+DBX = f"dbx-{SECURITY}"
+KEYS = {f"MokListRT-{SHIM}": OLD, f"MokNew-{SHIM}": NEW, f"MokAuth-{SHIM}": b"a password's hash"}
+
+
+def write_update(bench, name, lists):
+    """A file with a signed update."""
+    path = bench.folder / name
+    path.write_bytes(firmware_variables.update(lists))
+    return path
+
+
+def predict_with(bench, variables, *options):
+    """A run where these are the firmware's variables."""
+    argv = bench.arguments("predict", "--json", *options)
+    result = firmware_variables.run(bench, variables, argv, {"BOOTSEAL_EVENTLOG": str(GRUB_LOG)})
+    assert result.rc == 0, result
+    check_schema(result.json, "predict")
+    return [(boot["after"], boot["label"]) for boot in result.json["boots"] if boot["disk_order"] == 0]
+
+
+def test_update_of_a_variable(bench):
+    """Each state on the way, the one without it first; nothing that changes nothing."""
+    first, second = write_update(bench, "first", NEW), write_update(bench, "second", OTHER)
+    options = ["--variable", f"dbx+={first}", "--variable", f"dbx+={first}", "--variable", f"db={second}"]
+    boots = predict_with(bench, {DBX: OLD}, *options)
+    assert [after for after, _ in boots] == [[], ["dbx"], ["dbx", "db"]]
+    assert [label for _, label in boots] == ["linux", "linux, after dbx", "linux, after dbx, db"]
+    assert predict_with(bench, {DBX: NEW}, *options[:4]) == [([], "linux")]
+
+
+def test_request_for_owner_keys(bench):
+    """What mokutil --import leaves: asked, refused, granted, each before and after an update."""
+    boots = predict_with(bench, KEYS)
+    assert [after for after, _ in boots] == [[], ["mok-refused"], ["mok-enrolled"]]
+    assert boots[1][1] == "linux, after MOK refused" and boots[2][1] == "linux, after MOK"
+    boots = predict_with(bench, KEYS, "--variable", f"dbx+={write_update(bench, 'first', NEW)}")
+    assert [after for after, _ in boots] == [
+        [], ["dbx"], ["mok-refused"], ["mok-enrolled"], ["dbx", "mok-refused"], ["dbx", "mok-enrolled"]]
+    assert predict_with(bench, {**KEYS, f"MokDel-{SHIM}": NEW}) == [([], "linux")]
+
+
+@pytest.mark.parametrize("option, status, words", [
+    ("dbx", 2, '"dbx" is not NAME[+]=FILE'),
+    ("=FILE", 2, '"=FILE" is not NAME[+]=FILE'),
+    ("dbx=", 2, '"dbx=" is not NAME[+]=FILE'),
+    ("SbatLevel={good}", 2, '"SbatLevel" is none of PK, KEK, db'),
+    ("dbx+={folder}/none", 1, "none"),
+    ("dbx+={folder}", 1, "cannot read"),
+    ("dbx+={long}", 1, "more than 1048576 bytes"),
+    ("dbx+={lists}", 9, "no signed update"),
+    ("dbx+={empty}", 9, "no signed update"),
+])
+def test_no_update(bench, option, status, words):
+    """What is no such option, no file, or no update; each is named."""
+    paths = {"good": write_update(bench, "good", NEW), "folder": bench.folder}
+    for name, content in (("lists", NEW), ("empty", b""), ("long", bytes((1 << 20) + 1))):
+        paths[name] = bench.folder / name
+        paths[name].write_bytes(content)
+    argv = bench.arguments("predict", "--variable", option.format(**paths))
+    result = firmware_variables.run(bench, {DBX: OLD}, argv, {"BOOTSEAL_EVENTLOG": str(GRUB_LOG)})
+    assert result.rc == status and words in result.stderr and result.stdout == "", result
+
+
+def test_too_many_updates(bench):
+    """Four at the most."""
+    option = ["--variable", f"dbx+={write_update(bench, 'good', NEW)}"]
+    result = bench.bootseal("predict", *option * 5)
+    assert result.rc == 2 and "more than 4 times" in result.stderr, result
+
+
+def test_update_of_the_running_boot(bench):
+    """--verify looks back."""
+    result = bench.bootseal("predict", "--verify", "--variable", f"dbx+={write_update(bench, 'good', NEW)}")
+    assert result.rc == 2 and "exclude each other" in result.stderr, result
 
 
 @pytest.mark.parametrize("content", [b"no event log", b""])

@@ -8,7 +8,9 @@ import subprocess
 
 import pytest
 
-from bootseal import PATIENCE_S, PIN, POLICY, check_schema
+import firmware_variables
+from bootseal import PATIENCE_S, PIN, POLICY, REPOSITORY, check_schema
+from firmware_variables import SECURITY, signature_list
 
 OTHER_BOOT = {9: b"another initrd"}
 
@@ -122,11 +124,48 @@ def test_hook_where_nothing_is_enrolled(bench):
     (("--current", "--commit"), "exclude each other"),
     (("--predict", "--keep"), "--keep goes with --current"),
     (("--commit", "--trust", "/boot/vmlinuz"), "--trust goes with --predict"),
+    (("--current", "--variable", "dbx+=FILE"), "--variable goes with --predict"),
+    (("--variable", "MokList=FILE"), '"MokList" is none of'),
 ])
 def test_options_that_do_not_fit(bench, options, words):
     """Status 2, before anything is looked at."""
     result = bench.bootseal("reseal", *options)
     assert result.rc == 2 and words in result.stderr, result
+
+
+def test_update_of_a_variable(bench, volume):
+    """A policy in which the state after it is the one before it: approved once. What is no update approves nothing."""
+    policy = bench.folder / "firmware.json"
+    policy.write_text(json.dumps({**POLICY, "pcrs": [5, 11, 12]}), encoding="utf-8")
+    bench.boot({5: b"a boot entry", 11: b"an image"})
+    bench.enroll(volume, "--policy", policy)
+    log = {"BOOTSEAL_EVENTLOG": str(REPOSITORY / "tests/data/eventlogs/debian12-grub-mkconfig/a.bin")}
+    update = bench.folder / "dbx.auth"
+    argv = bench.arguments("reseal", "--json", "--current-values", "--variable", f"dbx+={update}")
+    variables = {f"dbx-{SECURITY}": signature_list(bytes(32))}
+    update.write_bytes(signature_list(b"\1" * 32))
+    before = bench.status()["approval"]
+    result = firmware_variables.run(bench, variables, argv, log)
+    assert result.rc == 9 and str(update) in result.stderr and "no signed update" in result.stderr, result
+    assert bench.status()["approval"] == before
+    update.write_bytes(firmware_variables.update(signature_list(b"\1" * 32)))
+    result = firmware_variables.run(bench, variables, argv, log)
+    assert result.rc == 0, result
+    check_schema(result.json, "reseal")
+    prediction = result.json["prediction"]
+    assert prediction["added"] == 1 and prediction["next_boot_opens"] and result.json["boot_states"] == 2
+    assert {(tuple(boot["after"]), boot["verdict"]) for boot in prediction["boots"]} == {
+        ((), "approve"), (("dbx",), "approve")}
+
+
+def test_no_update_of_a_variable(bench, enrolled):
+    """Said before anything is done, and no suspension makes up for it."""
+    before = enrolled.header()
+    update = bench.folder / "dbx.auth"
+    update.write_bytes(b"no update")
+    result = predict(bench, "--or-suspend", "--variable", f"dbx+={update}")
+    assert result.rc == 9 and str(update) in result.stderr and "no signed update" in result.stderr, result
+    assert enrolled.header() == before
 
 
 def test_file_that_cannot_be_vouched_for(bench, enrolled):

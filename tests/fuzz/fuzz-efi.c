@@ -7,6 +7,7 @@
 #include "measure/efi-variable.h"
 #include "measure/gpt.h"
 #include "measure/predict/boot-option.h"
+#include "measure/predict/variable-stages.h"
 #include "measure/predict/variable-update.h"
 #include "measure/signature-list.h"
 #include "measure/text.h"
@@ -56,6 +57,23 @@ static void try_update(struct span before, struct span update, bool append)
         try_lists(fuzz_span(after.data, after.size));
 }
 
+/* Keys of the machine's owner, and a request for more. */
+static void try_request(struct span keys, struct span new_keys)
+{
+    cleanup(variable_stages_free) struct variable_stages stages = { 0 };
+    char folder[FUZZ_PATH];
+    struct error error;
+
+    fuzz_write("efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23", keys);
+    fuzz_write("efivars/MokNew-605dab50-e046-4300-abb6-3dd810dd8b23", new_keys);
+    fuzz_write("efivars/MokAuth-605dab50-e046-4300-abb6-3dd810dd8b23", keys);
+    fuzz_path("efivars", folder);
+    fuzz_require_told(variable_stages_make(folder, NULL, 0, &stages, &error), &error);
+    for (size_t i = 0; i < stages.count; i++)
+        for (size_t k = 0; k < stages.items[i].changed.count; k++)
+            fuzz_require(stages.items[i].changed.items[k].size <= keys.size + new_keys.size);
+}
+
 /* The firmware's boot entries, all of them this one. */
 static void try_boot_option(struct span bytes)
 {
@@ -87,5 +105,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     text_put(fuzz_nowhere(), parts[0]);
     try_update(parts[0], parts[1], false);
     try_update(parts[0], parts[1], true);
+    try_request(parts[0], parts[1]);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "measure/efi-variable.h"
 #include "measure/event-type.h"
 #include "measure/predict/firmware-events.h"
+#include "measure/predict/owner-keys.h"
 #include "measure/predict/program.h"
 #include "measure/predict/shim.h"
 #include "measure/text.h"
@@ -173,6 +174,16 @@ static int look_up(struct authorities *authorities, size_t program, const char *
                                    path);
 }
 
+/* MokManager, which shim starts first. */
+static int look_up_manager(struct authorities *authorities, struct error *error)
+{
+    cleanup(free_ptr) char *path = NULL;
+
+    if (owner_keys_find_manager(authorities->running, &path, error))
+        return give_up(authorities, error->text, error);
+    return look_up(authorities, 1, path, error);
+}
+
 /* What the log has until the program was started, or what would be there now. */
 static int predict_program(struct authorities *authorities, size_t program, size_t from, size_t to, const char *path,
                            struct error *error)
@@ -181,7 +192,9 @@ static int predict_program(struct authorities *authorities, size_t program, size
 
     if (r || !authorities->anew || !authorities->running->secure_boot)
         return r;
-    return look_up(authorities, program, path, error);
+    if (program == 1 && authorities->running->asks)
+        r = look_up_manager(authorities, error);
+    return r ?: look_up(authorities, program, path, error);
 }
 
 /* Whether the program is one that ran in this boot, from its place on. */
@@ -214,7 +227,7 @@ static int predict_loaders(struct authorities *authorities, size_t last, size_t 
         r = r ?: is_same(authorities, i, path, &same, error);
         if (r)
             return give_up(authorities, error->text, error);
-        authorities->anew = authorities->anew || !same;
+        authorities->anew = authorities->anew || !same || (is_shims_part(authorities, i) && owner_keys_matter(running));
         authorities->new_shim = authorities->new_shim || (i == 0 && !same);
         r = predict_program(authorities, i, from, running->programs[i].event, path, error);
         from = running->programs[i].event;
@@ -238,7 +251,8 @@ static int predict_image(struct authorities *authorities, const char *image, siz
     r = is_same(authorities, running->image, image, &same, error);
     if (r)
         return give_up(authorities, error->text, error);
-    authorities->anew = authorities->anew || !same;
+    authorities->anew =
+        authorities->anew || !same || (is_shims_part(authorities, running->image) && owner_keys_matter(running));
     r = predict_program(authorities, running->image, from, running->programs[running->image].event, image, error);
     return r ?: keep(authorities, running->image, running->programs[running->image].event, end, error);
 }

@@ -3,14 +3,13 @@
 #include "base/cleanup.h"
 #include "measure/efi-variable.h"
 #include "measure/event-type.h"
+#include "measure/predict/owner-keys.h"
 #include "measure/predict/program.h"
-#include "measure/predict/shim.h"
 #include "measure/text.h"
 
 #include <string.h>
 
 #define FIRMWARE_FILE "FvFile(" /* a program in the firmware's own flash */
-#define PCRS_OF_SHIM (1u << 4 | 1u << 7 | 1u << 14)
 
 /* What of a variable's event was hashed. */
 enum variable_form { FORM_OTHER, FORM_WHOLE, FORM_DATA };
@@ -204,10 +203,14 @@ static int predict_event(const struct running_boot *running, size_t i, struct bo
     const struct event *event = &running->machine->log->events[i];
     size_t program = program_of(running, i);
 
-    if (!event_is_extended(event) || is_of_others(running, i))
+    if (!event_is_extended(event) || is_of_others(running, i) || (i == running->manager && !running->again))
         return 0;
+    if (program == 0 && running->shim)
+        return predict_program(running, program, ret, error) ?: owner_keys_predict_manager(running, ret, error);
     if (program != NO_PROGRAM)
         return predict_program(running, program, ret, error);
+    if (owner_keys_is_list(running, i))
+        return owner_keys_predict_list(running, i, ret, error);
     switch (event->type) {
     case EVENT_VARIABLE_DRIVER_CONFIG:
     case EVENT_VARIABLE_BOOT:
@@ -218,66 +221,52 @@ static int predict_event(const struct running_boot *running, size_t i, struct bo
     }
 }
 
-int firmware_events_check_requests(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
+static bool is_measured(const struct running_boot *running, const struct firmware_variable *wanted)
 {
-    static const char *const requests[] = { "MokNew",  "MokDel",  "MokSB",   "MokPW",   "MokDB",
-                                            "MokAuth", "MokXNew", "MokXDel", "MokXAuth" };
+    const struct event_log *log = running->machine->log;
+
+    for (size_t i = 0; i < running->body; i++) {
+        struct efi_variable variable;
+
+        if (log->events[i].type == EVENT_VARIABLE_DRIVER_CONFIG && efi_variable_parse(log->events[i].data, &variable) &&
+            memcmp(variable.vendor, wanted->vendor, GUID_BYTES) == 0 && strcmp(variable.name, wanted->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_platform_key(const struct running_boot *running, const struct firmware_variable *after,
+                              struct boot_prediction *ret, struct error *error)
+{
     const struct predict_machine *machine = running->machine;
+    cleanup(firmware_variable_free) struct firmware_variable before = { 0 };
+    bool found;
+    int r = firmware_variable_read(machine->variables, NULL, after->vendor, after->name, &before, &found, error);
+
+    if (r || (before.size > 0) == (after->size > 0))
+        return r;
+    return boot_prediction_give_up(ret, 1u << 7, error, "with the platform key (PK), Secure Boot comes or goes");
+}
+
+/* Where a variable that will be another one is measured must be known. A machine that gets a platform key, or loses it,
+ * comes out of setup mode or into it, and Secure Boot with it. */
+static int check_changed(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
+{
+    const struct firmware_variable_list *changed = running->machine->changed;
     int r = 0;
 
-    for (size_t i = 0; !r && machine->variables && i < array_size(requests); i++) {
-        cleanup(firmware_variable_free) struct firmware_variable request = { 0 };
-        bool found;
+    for (size_t i = 0; !r && changed && i < changed->count; i++) {
+        const struct firmware_variable *variable = &changed->items[i];
 
-        r = firmware_variable_read(machine->variables, machine->changed, vendor_shim, requests[i], &request, &found,
-                                   error);
-        if (!r && found)
-            r = boot_prediction_give_up(ret, PCRS_OF_SHIM, error,
-                                        "shim's MokManager will ask about a change of the machine owner's keys (%s)",
-                                        requests[i]);
+        if (memcmp(variable->vendor, vendor_shim, GUID_BYTES) == 0)
+            continue;
+        if (!is_measured(running, variable))
+            r = boot_prediction_give_up(ret, 1u << 7, error, "the running boot did not measure the variable \"%s\"",
+                                        variable->name);
+        else if (strcmp(variable->name, "PK") == 0)
+            r = check_platform_key(running, variable, ret, error);
     }
     return r;
-}
-
-/* True when the variable starts with the lists that shim brings, which are then no others than before. */
-static int starts_with_lists(const struct predict_machine *machine, const char *shim, bool revoked, bool *ret,
-                             struct error *error)
-{
-    cleanup(firmware_variable_free) struct firmware_variable now = { 0 };
-    cleanup(free_ptr) uint8_t *lists = NULL;
-    size_t size;
-    bool found;
-    int r = shim_vendor_lists(shim, revoked, &lists, &size, error);
-
-    r = r
-            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim,
-                                      revoked ? "MokListXRT" : "MokListRT", &now, &found, error);
-    if (r)
-        return r;
-    *ret = found && now.size >= size && (size == 0 || memcmp(now.data, lists, size) == 0);
-    return 0;
-}
-
-/* A new shim may bring other keys of its own, which it measures together with the owner's. */
-static int check_shims_lists(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
-{
-    const struct predict_machine *machine = running->machine;
-    cleanup(free_ptr) char *shim = NULL;
-    uint8_t digest[HASH_MAX_BYTES];
-    bool same = true, same_revoked = true;
-    int r = firmware_events_find_program(running, 0, &shim, error);
-
-    r = r ?: firmware_events_hash_program(running, &ret->extends, shim, digest, error);
-    if (!r && memcmp(digest, running->programs[0].digest, hash_size(machine->bank)) == 0)
-        return 0;
-    r = r ?: starts_with_lists(machine, shim, false, &same, error);
-    r = r ?: starts_with_lists(machine, shim, true, &same_revoked, error);
-    if (r)
-        return boot_prediction_give_up(ret, 1u << 14, error, "%s", error->text);
-    if (same && same_revoked)
-        return 0;
-    return boot_prediction_give_up(ret, 1u << 7 | 1u << 14, error,
-                                   "the new shim brings other keys than the one that runs");
 }
 
 int firmware_events_predict(const struct running_boot *running, struct boot_prediction *ret, struct error *error)
@@ -287,8 +276,9 @@ int firmware_events_predict(const struct running_boot *running, struct boot_pred
 
     for (size_t i = 0; !r && i < running->body; i++)
         r = predict_event(running, i, ret, error);
+    r = r ?: check_changed(running, ret, error);
     if (!r && running->shim)
-        r = check_shims_lists(running, ret, error);
+        r = owner_keys_check_shim(running, ret, error);
     if (!r && before > (size_t)running->shim)
         r = boot_prediction_give_up(ret, PCRS_OF_SHIM, error, "this boot went through \"%s\", the next one may not",
                                     running->programs[before - 1].name);

@@ -10,10 +10,6 @@
  * of PCR 7 since running->start (authority-events.h). PCRs that cannot be known are given up. */
 int firmware_events_predict(const struct running_boot *running, struct boot_prediction *ret, struct error *error);
 
-/* Gives PCRs up where a request waits for shim's MokManager: a person will answer it. */
-int firmware_events_check_requests(const struct running_boot *running, struct boot_prediction *ret,
-                                   struct error *error);
-
 /* What comes from running->body on, for the PCRs that nobody else predicted: not in `predicted`, not PCR 7, and no
  * programs. */
 int firmware_events_predict_rest(const struct running_boot *running, uint32_t predicted, struct boot_prediction *ret,

@@ -32,8 +32,8 @@ void firmware_variable_list_free(struct firmware_variable_list *list)
     list->count = 0;
 }
 
-static const struct firmware_variable *find(const struct firmware_variable_list *list, const uint8_t *vendor,
-                                            const char *name)
+const struct firmware_variable *firmware_variable_list_find(const struct firmware_variable_list *list,
+                                                            const uint8_t *vendor, const char *name)
 {
     for (size_t i = 0; list && i < list->count; i++)
         if (memcmp(list->items[i].vendor, vendor, GUID_BYTES) == 0 && strcmp(list->items[i].name, name) == 0)
@@ -44,7 +44,7 @@ static const struct firmware_variable *find(const struct firmware_variable_list 
 int firmware_variable_list_set(struct firmware_variable_list *list, struct firmware_variable *variable,
                                struct error *error)
 {
-    const struct firmware_variable *old = find(list, variable->vendor, variable->name);
+    const struct firmware_variable *old = firmware_variable_list_find(list, variable->vendor, variable->name);
     struct firmware_variable *place = old ? &list->items[old - list->items] : &list->items[list->count];
 
     if (!old && list->count == FIRMWARE_VARIABLES_MAX)
@@ -75,6 +75,34 @@ static int make(const uint8_t *vendor, const char *name, uint32_t attributes, st
     return 0;
 }
 
+int firmware_variable_list_remove(struct firmware_variable_list *list, const uint8_t *vendor, const char *name,
+                                  struct error *error)
+{
+    cleanup(firmware_variable_free) struct firmware_variable variable = { 0 };
+    int r = make(vendor, name, 0, (struct span){ NULL, 0 }, &variable, error);
+
+    variable.gone = true;
+    return r ?: firmware_variable_list_set(list, &variable, error);
+}
+
+int firmware_variable_list_copy(const struct firmware_variable_list *list, struct firmware_variable_list *ret,
+                                struct error *error)
+{
+    int r = 0;
+
+    *ret = (struct firmware_variable_list){ 0 };
+    for (; !r && ret->count < list->count; ret->count += !r) {
+        const struct firmware_variable *item = &list->items[ret->count];
+
+        r = make(item->vendor, item->name, item->attributes, (struct span){ item->data, item->size },
+                 &ret->items[ret->count], error);
+        ret->items[ret->count].gone = item->gone;
+    }
+    if (r)
+        firmware_variable_list_free(ret);
+    return r;
+}
+
 static int read_file(const char *path, const uint8_t *vendor, const char *name, struct firmware_variable *ret,
                      struct error *error)
 {
@@ -95,12 +123,14 @@ static int read_file(const char *path, const uint8_t *vendor, const char *name, 
 int firmware_variable_read(const char *folder, const struct firmware_variable_list *changed, const uint8_t *vendor,
                            const char *name, struct firmware_variable *ret, bool *ret_found, struct error *error)
 {
-    const struct firmware_variable *known = find(changed, vendor, name);
+    const struct firmware_variable *known = firmware_variable_list_find(changed, vendor, name);
     cleanup(free_ptr) char *path = NULL;
     char guid[GUID_TEXT];
 
     *ret = (struct firmware_variable){ 0 };
-    *ret_found = known != NULL;
+    *ret_found = known && !known->gone;
+    if (known && known->gone)
+        return 0;
     if (known)
         return make(vendor, name, known->attributes, (struct span){ known->data, known->size }, ret, error);
     if (!folder || strchr(name, '/'))

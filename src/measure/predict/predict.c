@@ -5,6 +5,7 @@
 #include "measure/predict/boot-option.h"
 #include "measure/predict/boots.h"
 #include "measure/predict/firmware-events.h"
+#include "measure/predict/owner-keys.h"
 #include "measure/predict/predict-grub.h"
 #include "measure/predict/predict-image.h"
 #include "measure/predict/unlogged-boot.h"
@@ -201,19 +202,20 @@ static int add_nothing(struct boots *boots, const char *why, struct error *error
     return r ?: boots_add(boots, &boot, &measured, error);
 }
 
-static int predict_running(struct boots *boots, const struct running_boot *running, struct error *error)
+static int predict_running(struct boots *boots, struct running_boot *running, struct error *error)
 {
     const struct predict_machine *machine = boots->machine;
     cleanup(boot_options_free) struct boot_options options = { .next = -1, .current = -1 };
     int r = find_distrusted(boots, error);
 
+    running->again = boots->again;
     boots->running = running;
     boots->ret->chain = running->chain;
     r = r ?: boot_prediction_init(&boots->base, machine->bank, error);
     r = r ?: boot_options_read(machine->variables, machine->changed, &options, error);
-    r = r ?: firmware_events_predict(running, &boots->base, error);
     if (!r && running->shim && !boots->again)
-        r = firmware_events_check_requests(running, &boots->base, error);
+        r = owner_keys_expect_manager(running, &boots->base, error);
+    r = r ?: firmware_events_predict(running, &boots->base, error);
     if (!r && running->loader != NO_PROGRAM && !boots->again)
         r = check_next(running->attempts, &options, &boots->base, error);
     return r ?: predict_chain(boots, &options, error);
@@ -223,13 +225,12 @@ static int predict_running(struct boots *boots, const struct running_boot *runni
 static int predict_unlogged(struct boots *boots, const struct boot_options *options, struct program_cache *cache,
                             struct error *error)
 {
-    const struct running_boot requests = { .machine = boots->machine };
     int r = boot_prediction_init(&boots->base, boots->machine->bank, error);
 
     boots->ret->chain = boots->unlogged->chain;
     r = r ?: unlogged_boot_predict(boots->machine, boots->unlogged, cache, &boots->base, error);
     if (!r && boots->unlogged->shim && !boots->again)
-        r = firmware_events_check_requests(&requests, &boots->base, error);
+        r = owner_keys_check_requests(boots->machine, &boots->base, error);
     if (!r && !boots->again)
         r = check_next(1, options, &boots->base, error);
     return r ?: predict_grub(boots, error);

@@ -4,9 +4,9 @@
  * as it was. What follows the boot loader's start is asked of those who know the boot loader (grub/, systemd-boot,
  * uki).
  *
- * Where Linux has no event log (GRUB with Secure Boot off) the recorded values take its place: PCRs 8 and 9 are predicted
- * from GRUB's configuration, all others keep the value that they had in the running boot, among them PCRs 1, 7 and 14,
- * whatever became of the firmware's variables since. PCR 4 must be what shim and GRUB, as they are now, give.
+ * Where Linux has no event log (GRUB with Secure Boot off) the recorded values take its place: PCRs 8 and 9 are
+ * predicted from GRUB's configuration, all others keep the value that they had in the running boot, among them PCRs 1,
+ * 7 and 14, whatever became of the firmware's variables since. PCR 4 must be what shim and GRUB, as they are now, give.
  *
  * Nothing here guesses: a PCR that cannot be known is not in the values' mask, and its reason says why.
  *
@@ -21,6 +21,7 @@
 #include "measure/predict/extend-list.h"
 #include "measure/predict/firmware-variable.h"
 #include "measure/predict/hashed-file.h"
+#include "measure/predict/variable-stages.h"
 
 #include <stdbool.h>
 
@@ -75,12 +76,14 @@ struct predicted_boot {
     char **initrds;                    /* the same, as far as they are known */
     size_t initrd_count;
     char *command_line;
-    bool shell;                 /* the command line gives a shell: never approved unasked */
-    bool chosen;                /* boots when nobody touches anything */
-    size_t order;               /* for which of the machine's orders */
-    size_t step;                /* 0: the next boot; 1: the one after it, where GRUB changes grubenv */
-    struct pcr_values values;   /* at the moment of unlocking; the mask has what is known */
-    char *unknown[PCR_COUNT];   /* why a PCR is not in the mask; NULL for one that is */
+    bool shell;                                  /* the command line gives a shell: never approved unasked */
+    bool chosen;                                 /* boots when nobody touches anything */
+    size_t order;                                /* for which of the machine's orders */
+    const char *after[VARIABLE_STAGE_STEPS_MAX]; /* what comes before it, of a stage's steps; strings that stay valid */
+    size_t after_count;                          /* 0: the firmware's variables as they are */
+    size_t step;                                 /* 0: the next boot; 1: the one after it, where GRUB changes grubenv */
+    struct pcr_values values;                    /* at the moment of unlocking; the mask has what is known */
+    char *unknown[PCR_COUNT];                    /* why a PCR is not in the mask; NULL for one that is */
     uint32_t distrusted;        /* of those: PCRs that in the running boot had another value than its log gives */
     struct extend_list extends; /* all events of the boot that are known, and the files that they rest on */
 };
@@ -100,6 +103,14 @@ struct prediction {
  * changed while it was read.
  */
 int predict_boots(const struct predict_machine *machine, struct prediction *ret, struct error *error);
+
+/*
+ * The same for each stage of the firmware's variables, in their order. The boots of all but the first have what came
+ * before them in `after` and at the end of their label: "linux 6.1.0-50-amd64, after dbx". A name that leaves no room
+ * for that is cut, with "..." in the place of the rest.
+ */
+int predict_stages(const struct predict_machine *machine, const struct variable_stages *stages, struct prediction *ret,
+                   struct error *error);
 
 void prediction_free(struct prediction *prediction);
 

@@ -2,8 +2,10 @@
 
 #include "base/cleanup.h"
 #include "measure/event-type.h"
+#include "measure/predict/owner-keys.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define CALLING "Calling EFI Application from Boot Option"
 
@@ -44,6 +46,27 @@ static void find_states(const struct predict_machine *machine, struct running_bo
         if (component->kind == COMPONENT_OWNER_KEYS && i >= ret->start)
             ret->shim = true;
     }
+}
+
+static bool is_manager(const char *program)
+{
+    static const char *const names[] = { MOK_MANAGERS };
+    const char *name = strrchr(program, '\\');
+
+    for (size_t i = 0; name && i < array_size(names); i++)
+        if (strcasecmp(name + 1, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* shim starts MokManager before the boot loader, for a request that is gone afterwards. */
+static void take_manager(struct running_boot *ret)
+{
+    if (!ret->shim || ret->program_count < 3 || !is_manager(ret->programs[1].name))
+        return;
+    ret->manager = ret->programs[1].event;
+    ret->program_count--;
+    memmove(&ret->programs[1], &ret->programs[2], (ret->program_count - 1) * sizeof(ret->programs[0]));
 }
 
 /* The last program before the event; NO_PROGRAM when there is none. */
@@ -102,7 +125,9 @@ int running_boot_read(const struct predict_machine *machine, struct program_cach
 {
     int bank = event_log_bank(machine->log, machine->bank), r;
 
-    *ret = (struct running_boot){ .machine = machine, .cache = cache, .loader = NO_PROGRAM, .image = NO_PROGRAM };
+    *ret = (struct running_boot){
+        .machine = machine, .cache = cache, .loader = NO_PROGRAM, .image = NO_PROGRAM, .manager = NO_PROGRAM
+    };
     if (bank < 0 || !machine->log->banks[bank].complete || hash_size(machine->bank) == 0)
         return error_set(error, ERROR_USAGE, "the event log has no digests for %s",
                          hash_name(machine->bank) ? hash_name(machine->bank) : "this bank");
@@ -113,6 +138,7 @@ int running_boot_read(const struct predict_machine *machine, struct program_cach
     r = find_programs(machine, ret, error);
     if (r)
         return r;
+    take_manager(ret);
     switch (ret->chain) {
     case CHAIN_SHIM_GRUB:
     case CHAIN_GRUB:

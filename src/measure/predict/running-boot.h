@@ -36,7 +36,10 @@ struct running_boot {
     size_t start;    /* the first event after the last "Calling EFI Application from Boot Option" */
     struct running_program programs[RUNNING_PROGRAMS_MAX]; /* in PCR 4 since then */
     size_t program_count;
-    bool shim; /* the first of them is shim */
+    bool shim;      /* the first of them is shim */
+    size_t manager; /* the event of shim's MokManager, which is none of them: it ran for a request; NO_PROGRAM: not */
+    bool asks;      /* shim will start MokManager in the next boot: for keys to enrol (mok-request.h) */
+    bool again;     /* this very boot is asked for, not the next one */
     bool secure_boot;
     size_t loader; /* in programs: the boot loader; NO_PROGRAM: none */
     size_t image;  /* in programs: the kernel or unified image; NO_PROGRAM: the log has none */

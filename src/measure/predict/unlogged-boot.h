@@ -12,7 +12,8 @@
  * - All other PCRs keep what the initramfs recorded.
  *
  * Firmware variables (PCRs 1 and 7) and the machine owner's keys (PCR 14) cannot be compared with anything: whether they
- * are as they were when they were measured is not known, and their recorded values are kept as they are.
+ * are as they were when they were measured is not known, and their recorded values are kept as they are. Of a variable
+ * that is still to change (predict_machine.changed) it is known that they will be others: PCR 7, or 14, is given up.
  */
 #pragma once
 

@@ -101,6 +101,23 @@ static int hash(struct programs *programs, struct program_cache *cache, struct b
     return r ?: firmware_events_hash_program(&running, &ret->extends, boot->grub, programs->grub, error);
 }
 
+/* Recorded values alone do not tell what was measured of a variable. */
+static int give_up_changed(const struct predict_machine *machine, struct boot_prediction *ret, struct error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; !r && machine->changed && i < machine->changed->count; i++) {
+        const struct firmware_variable *variable = &machine->changed->items[i];
+        bool of_shim = memcmp(variable->vendor, vendor_shim, sizeof(variable->vendor)) == 0;
+
+        if (!variable->gone)
+            r = boot_prediction_give_up(
+                ret, of_shim ? 1u << 14 : 1u << 7, error,
+                "Linux has no event log of this boot, which would tell what another \"%s\" gives", variable->name);
+    }
+    return r;
+}
+
 int unlogged_boot_predict(const struct predict_machine *machine, const struct unlogged_boot *boot,
                           struct program_cache *cache, struct boot_prediction *ret, struct error *error)
 {
@@ -109,6 +126,7 @@ int unlogged_boot_predict(const struct predict_machine *machine, const struct un
     int r = boot_prediction_give_up(ret, BOOT_ALL_PCRS & ~GRUBS_PCRS & ~recorded_pcrs(machine), error,
                                     "Linux has no event log of this boot, and the initramfs did not record it");
 
+    r = r ?: give_up_changed(machine, ret, error);
     if (r)
         return r;
     r = hash(&programs, cache, ret, error);

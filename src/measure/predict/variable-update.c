@@ -10,7 +10,10 @@
 #define EFI_TIME_BYTES 16
 #define CERTIFICATE_REVISION 0x0200
 #define CERTIFICATE_UEFI_GUID 0x0ef1 /* WIN_CERT_TYPE_EFI_GUID */
-#define CERTIFICATE_HEADER 8
+
+/* UEFI 2.10, 8.2: non-volatile, of boot services and of the running system, with a time-based signature */
+#define ATTRIBUTES 0x27
+#define ATTRIBUTE_APPEND 0x40
 
 static const uint8_t pkcs7_type[GUID_BYTES] = { 0x9d, 0xd2, 0xaf, 0x4a, 0xdf, 0x68, 0xee, 0x49,
                                                 0x8a, 0xa9, 0x34, 0x7d, 0x37, 0x56, 0x65, 0xa7 };
@@ -33,15 +36,52 @@ static bool skip_authentication(struct cursor *update)
            memcmp(type.bytes, pkcs7_type, GUID_BYTES) == 0;
 }
 
-/* True for a chain of lists without damage, which may be empty. */
-static bool is_chain(struct span lists)
+/* The same behind the attributes that efivarfs takes. No bytes are both: where the one has its certificate's type, the
+ * other has a part of it. */
+static bool skip_attributes(struct cursor *update, uint32_t *ret)
 {
-    struct signature_walk walk = { .lists = lists };
-    struct span signature;
+    struct cursor start = *update;
 
-    while (signature_next(&walk, &signature))
-        ;
-    return !walk.damaged;
+    return cursor_u32(&start, ret) && (*ret & ~(uint32_t)ATTRIBUTE_APPEND) == ATTRIBUTES &&
+           skip_authentication(&start) && cursor_skip(update, sizeof(*ret));
+}
+
+/* Leads to the update's lists. */
+static int skip_headers(struct cursor *update, const char *name, bool append, struct error *error)
+{
+    uint32_t attributes;
+
+    if (skip_attributes(update, &attributes) && append != !!(attributes & ATTRIBUTE_APPEND))
+        return error_set(error, ERROR_METADATA, "by its attributes, this update of \"%s\" %s", name,
+                         append ? "takes the variable's place" : "is added to the variable");
+    if (!skip_authentication(update))
+        return error_set(error, ERROR_METADATA, "this is no signed update of a firmware variable");
+    return 0;
+}
+
+/* The lists that the update holds. */
+static int parse(const char *name, struct span update, bool append, struct span *ret, struct error *error)
+{
+    struct cursor cursor = cursor_over(update);
+    int r;
+
+    if (update.size > VARIABLE_UPDATE_MAX_BYTES)
+        return error_set(error, ERROR_METADATA, "an update of a firmware variable has %d bytes at most",
+                         VARIABLE_UPDATE_MAX_BYTES);
+    r = skip_headers(&cursor, name, append, error);
+    if (r)
+        return r;
+    *ret = cursor_rest(&cursor);
+    if (!signature_lists_are_good(*ret))
+        return error_set(error, ERROR_METADATA, "the update of \"%s\" holds no lists of signatures", name);
+    return 0;
+}
+
+int variable_update_check(const char *name, struct span update, bool append, struct error *error)
+{
+    struct span ignored;
+
+    return parse(name, update, append, &ignored, error);
 }
 
 /* True when the lists have the same signature, of the same type and owner. */
@@ -107,16 +147,13 @@ static size_t append_lists(struct span old, struct span update, uint8_t *ret)
 int variable_update_apply(const struct firmware_variable *before, struct span update, bool append,
                           struct firmware_variable *ret, struct error *error)
 {
-    struct cursor cursor = cursor_over(update);
-    struct span old = { before->data, append ? before->size : 0 }, new;
+    struct span old = { before->data, append ? before->size : 0 }, new = { 0 };
+    int r = parse(before->name, update, append, &new, error);
 
     *ret = (struct firmware_variable){ .attributes = before->attributes };
-    if (update.size > VARIABLE_UPDATE_MAX_BYTES || !skip_authentication(&cursor))
-        return error_set(error, ERROR_METADATA, "this is no signed update of a firmware variable");
-    new = cursor_rest(&cursor);
-    if (!is_chain(new))
-        return error_set(error, ERROR_METADATA, "the update of \"%s\" holds no lists of signatures", before->name);
-    if (!is_chain(old))
+    if (r)
+        return r;
+    if (!signature_lists_are_good(old))
         return error_set(error, ERROR_METADATA, "the firmware variable \"%s\" holds no lists of signatures",
                          before->name);
     memcpy(ret->vendor, before->vendor, GUID_BYTES);

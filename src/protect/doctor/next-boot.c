@@ -70,7 +70,7 @@ static const struct update_choice *next_choice(const struct update_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         const struct update_choice *choice = &plan->choices[i];
 
-        if (choice->boot->chosen && choice->boot->step == 0 && (!best || choice->verdict < best->verdict))
+        if (update_choice_is_next(choice) && (!best || choice->verdict < best->verdict))
             best = choice;
     }
     return best;

@@ -102,6 +102,15 @@ static int read_trust(const struct foresee_request *request, const struct state 
     return r;
 }
 
+static int predict(const struct foresee_request *request, const struct update_machine *machine, struct prediction *ret,
+                   struct error *error)
+{
+    cleanup(variable_stages_free) struct variable_stages stages = { 0 };
+    int r = variable_stages_make(machine->predict.variables, request->changes, request->change_count, &stages, error);
+
+    return r ?: predict_stages(&machine->predict, &stages, ret, error);
+}
+
 /* ---- the approval ---- */
 
 /* The kernel's release, or the file name of what is booted: what entries.h calls an entry. */
@@ -128,14 +137,19 @@ static bool is_predicted(const struct prediction *prediction, const struct branc
     return false;
 }
 
-/* True when this call has a good prediction for the entry. */
-static bool has_prediction(const struct update_plan *plan, const char *entry)
+#define VARIABLE_PCRS (1u << 7 | 1u << 14) /* what the firmware's and shim's variables of keys are measured into */
+
+/* True when this call has a good prediction for the branch's entry, with the same variables. */
+static bool has_prediction(const struct update_plan *plan, const struct branch *branch, uint32_t pcrs)
 {
     char name[BRANCH_ENTRY_MAX + 1];
 
     for (size_t i = 0; i < plan->count; i++) {
-        entry_name(plan->choices[i].boot, name);
-        if (plan->choices[i].verdict <= UPDATE_APPROVE && strcmp(name, entry) == 0)
+        const struct update_choice *choice = &plan->choices[i];
+
+        entry_name(choice->boot, name);
+        if (choice->verdict <= UPDATE_APPROVE && strcmp(name, entry_of_branch(branch)) == 0 &&
+            !pcr_values_differ(&choice->boot->values, &branch->values, pcrs & VARIABLE_PCRS))
             return true;
     }
     return false;
@@ -152,7 +166,7 @@ static void drop_stale(struct approval *draft, const struct foresee_result *resu
             strcmp(branch->approved_in, boot) != 0 || !pcr_values_differ(&branch->values, running, draft->pcrs))
             continue;
         if (!is_predicted(&result->prediction, branch, draft->pcrs) &&
-            has_prediction(&result->plan, entry_of_branch(branch)))
+            has_prediction(&result->plan, branch, draft->pcrs))
             approval_remove_branch(draft, i);
     }
 }
@@ -227,7 +241,7 @@ static int decide(const struct foresee_request *request, const struct state *sta
             ?: update_machine_read(&ret->machine, state->approval.bank, request->reseal.report_path, request->log_path,
                                    error);
     r = r ?: read_trust(request, state, &ret->machine, &ret->trust, error);
-    r = r ?: predict_boots(&ret->machine.predict, &ret->prediction, error);
+    r = r ?: predict(request, &ret->machine, &ret->prediction, error);
     r = r ?: record_found(&files, request, &ret->prediction, error);
     if (!r)
         (void)known_files_forget_missing(&files, "");

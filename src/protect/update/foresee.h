@@ -6,8 +6,9 @@
  *
  * The prediction is made under the lock, so that of two hooks the later one has the later files. What an earlier call
  * in this same boot had predicted for a boot entry, and what is not predicted any more, goes; all else stays until
- * reseal_commit(): the running boot's state, states of other boots. A suspension ends when the caller says so and the
- * next boot is approved without it.
+ * reseal_commit(): the running boot's state, states of other boots, and states for other contents of the firmware's
+ * variables (PCRs 7 and 14), since an update that an earlier call was told of may still be written. A suspension ends
+ * when the caller says so and the next boot is approved without it.
  */
 #pragma once
 
@@ -27,7 +28,9 @@ struct foresee_request {
     const char *trusted;        /* a boot file that a person vouches for, or NULL */
     const char *slot;           /* folder of an update whose signature was checked: what the prediction finds there is
                                    the update's; or NULL */
-    bool trust_all;             /* all that it rests on is vouched for: at enrolment */
+    const struct variable_change *changes; /* updates of firmware variables that are about to be written, */
+    size_t change_count;                   /* in their order: each state on the way is approved */
+    bool trust_all;                        /* all that it rests on is vouched for: at enrolment */
     bool allow_rescue;
     enum foresee_ends ends;
     bool read_only; /* foresee_look() alone: what is found is not put on record either, and no lock is taken */

@@ -144,13 +144,18 @@ void update_plan_free(struct update_plan *plan)
     *plan = (struct update_plan){ 0 };
 }
 
+bool update_choice_is_next(const struct update_choice *choice)
+{
+    return choice->boot->chosen && choice->boot->step == 0 && choice->boot->after_count == 0;
+}
+
 bool update_plan_covers_next(const struct update_plan *plan, const struct update_choice **ret_why)
 {
     *ret_why = NULL;
     for (size_t i = 0; i < plan->count; i++) {
         const struct update_choice *choice = &plan->choices[i];
 
-        if (!choice->boot->chosen || choice->boot->step > 0)
+        if (!update_choice_is_next(choice))
             continue;
         if (choice->verdict <= UPDATE_APPROVE)
             return true;

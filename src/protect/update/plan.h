@@ -1,7 +1,7 @@
 /*
  * Which of the predicted boots are to be approved, and why the others are not. Three rules: only what this system
- * wrote or verified is approved; a boot that gives a shell is never approved unasked; nothing of the firmware's is taken
- * over from a boot that was not approved.
+ * wrote or verified is approved; a boot that gives a shell is never approved unasked; nothing of the firmware's is
+ * taken over from a boot that was not approved.
  *
  * Pure: it decides over values; update/foresee.h acts on them.
  */
@@ -66,6 +66,9 @@ void update_plan_free(struct update_plan *plan);
 /* "approved", "approve", "unknown", "firmware", "shell", "foreign-file". */
 const char *update_verdict_name(enum update_verdict verdict);
 
-/* Whether the machine would open its volumes if it booted now with nobody touching anything: in one order of the disks
- * that boot is approved or to be. If not, *ret_why is the choice that is in the way, NULL when there is no such boot. */
+/* The boot that comes when nobody touches anything, and nothing more happens to the firmware's variables until then. */
+bool update_choice_is_next(const struct update_choice *choice);
+
+/* Whether the machine would open its volumes if it booted now: in one order of the disks such a boot is approved or to
+ * be. If not, *ret_why is the choice that is in the way, NULL when there is no such boot. */
 bool update_plan_covers_next(const struct update_plan *plan, const struct update_choice **ret_why);

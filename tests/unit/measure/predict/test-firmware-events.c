@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "log-builder.h"
 #include "measure/predict/authority-events.h"
+#include "measure/predict/owner-keys.h"
 #include "measure/predict/shim.h"
 #include "scratch-machine.h"
 
@@ -21,7 +22,7 @@ static void predict(const struct scratch_machine *scratch, struct boot_predictio
 
     if (running_boot_read(&scratch->machine, &cache, &running, &error) ||
         boot_prediction_init(ret, HASH_SHA256, &error) || firmware_events_predict(&running, ret, &error) ||
-        firmware_events_check_requests(&running, ret, &error) ||
+        owner_keys_check_requests(&scratch->machine, ret, &error) ||
         authority_events_predict(&running, NULL, ret, &error) ||
         firmware_events_predict_rest(&running, 1u << 8 | 1u << 9 | 1u << 12, ret, &error))
         fail_msg("%s", error.text);

@@ -83,6 +83,25 @@ static void systemd_boot(void **state)
     assert_false(find(&prediction, "other.conf")->shell);
 }
 
+/* The name of a boot makes room for what comes before it, and ends with a whole character. */
+static void long_label(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(prediction_free) struct prediction prediction = { 0 };
+    struct variable_stages stages = { .count = 1, .items[0] = { .steps = { "dbx" }, .step_count = 1 } };
+    struct error error = { 0 };
+
+    (void)state;
+    start_systemd_boot(&scratch);
+    write_text(&scratch, "esp/loader/entries/debian.conf",
+               "title Debian\nversion 6.1.0-50-of-a-very-long-name-with-some-dot\u00b7and-more\nlinux /vmlinuz\n");
+    if (predict_stages(&scratch.machine, &stages, &prediction, &error))
+        fail_msg("%s", error.text);
+    assert_string_equal(find(&prediction, "debian.conf")->label,
+                        "linux 6.1.0-50-of-a-very-long-name-with-some-dot..., after dbx");
+    assert_string_equal(find(&prediction, "other.conf")->label, "linux 6.1.0-49-amd64, after dbx");
+}
+
 static void choice(void **state)
 {
     static const char other[] = "o\0t\0h\0e\0r\0.\0c\0o\0n\0f\0\0"; /* and one NUL more */
@@ -257,6 +276,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(systemd_boot),
+        cmocka_unit_test(long_label),
         cmocka_unit_test(choice),
         cmocka_unit_test(another_systemd_boot),
         cmocka_unit_test(unified_image),

@@ -137,6 +137,32 @@ static bool rests_on(const struct predicted_boot *boot, const char *path)
     return false;
 }
 
+/* What another variable would give is not told by the values alone. */
+static void variable_to_come(void **state)
+{
+    static const struct {
+        const uint8_t *vendor;
+        const char *name;
+        bool gone;
+        uint32_t unknown;
+    } cases[] = { { vendor_database, "dbx", false, 1u << 7 },
+                  { vendor_shim, "MokListRT", false, 1u << 14 },
+                  { vendor_shim, "MokNew", true, 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < array_size(cases); i++) {
+        cleanup(firmware_variable_list_free) struct firmware_variable_list changed = { 0 };
+        cleanup(grub_machine_end) struct grub_machine machine;
+        struct error error;
+
+        start(&machine, "a");
+        assert_int_equal(firmware_variable_list_remove(&changed, cases[i].vendor, cases[i].name, &error), 0);
+        changed.items[0].gone = cases[i].gone;
+        machine.scratch.machine.changed = &changed;
+        assert_unknown(&machine, cases[i].unknown, "no event log");
+    }
+}
+
 static void recorded_boots(void **state)
 {
     static const char *const names[] = { "a", "afternext" };
@@ -446,6 +472,7 @@ static void unknown_partition(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(variable_to_come),
         cmocka_unit_test(recorded_boots),
         cmocka_unit_test(another_disk_order),
         cmocka_unit_test(entries),

@@ -93,6 +93,23 @@ static void test_good(void **unused)
     assert_null(why);
 }
 
+/* A boot after an update that is not written yet is not the next one. */
+static void test_not_the_next(void **unused)
+{
+    cleanup(finish) struct bench bench;
+    const struct update_choice *why;
+
+    (void)unused;
+    start(&bench);
+    bench.boots[0].after[0] = "dbx";
+    bench.boots[0].after_count = 1;
+    assert_int_equal(decide(&bench, 0), UPDATE_APPROVE);
+    assert_false(update_plan_covers_next(&bench.plan, &why));
+    assert_null(why);
+    bench.boots[1].chosen = true;
+    assert_true(update_plan_covers_next(&bench.plan, &why));
+}
+
 static void test_unknown_value(void **unused)
 {
     cleanup(finish) struct bench bench;
@@ -219,7 +236,8 @@ static void test_trust(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),  cmocka_unit_test(test_unknown_value),   cmocka_unit_test(test_not_trusted),
+        cmocka_unit_test(test_good),  cmocka_unit_test(test_not_the_next),
+        cmocka_unit_test(test_unknown_value),   cmocka_unit_test(test_not_trusted),
         cmocka_unit_test(test_shell), cmocka_unit_test(test_unapproved_boot), cmocka_unit_test(test_foreign_file),
         cmocka_unit_test(test_next),  cmocka_unit_test(test_trust),
     };
