@@ -280,7 +280,8 @@ def request_owner_key(machine, certificate: bytes) -> None:
 
 
 def test_owner_key(efi_machine, sealed_layout, tmp_path, progress):
-    """A further key of the machine's owner: the boot after a person has enrolled it was approved before he was asked."""
+    """A further key of the machine's owner: the boot after a person has enrolled it was approved before he was asked; and
+    the boot in which nobody answers."""
     keys = OwnerKeys.make(tmp_path / "keys")
     machine = efi_machine(GRUB, secure_boot=True)
     signed = [(debian_tree() / ESP_FILES[path]).read_bytes() for path in (FIRST_PROGRAM, GRUB_PROGRAM)]
@@ -302,6 +303,14 @@ def test_owner_key(efi_machine, sealed_layout, tmp_path, progress):
     enroll_owner_key(machine)
     boot_by_pin(machine, ROOT.name)
     assert machine.pcr(14) != before
+    verify(machine, "shim-grub", GRUB_PCRS)
+    before = machine.pcr(4), machine.pcr(14)
+    request_owner_key(machine, keys.der("KEK"))
+    reseal(machine)
+    machine.power_off()
+
+    boot(machine, progress, "nobody at MokManager, and no key enrolled")
+    assert machine.pcr(4) != before[0] and machine.pcr(14) == before[1]
     verify(machine, "shim-grub", GRUB_PCRS)
 
 
