@@ -229,25 +229,31 @@ static void drop_broken(struct run *run)
     (void)tpm_device_open(run->request->tcti, clock_now_ms(), &run->tpm, &ignored);
 }
 
-/* True when a lockout has ended since it kept volumes closed: their PINs may be asked for once more. */
+static bool is_locked_out(const struct run *run, size_t i)
+{
+    return !run->opened[i] && run->report->volumes[i].status == ERROR_LOCKOUT;
+}
+
+/* True when a lockout has ended since it kept volumes closed: their PINs may be asked for once more. The TPM is asked
+ * only where there was one. */
 static bool take_back_locked_out(struct run *run)
 {
     struct tpm_state state;
     struct error ignored;
     bool any = false;
 
-    if (!run->tpm || tpm_state_read(run->tpm, &state, &ignored) || state.in_lockout)
+    for (size_t i = 0; i < run->pins->volume_count; i++)
+        any |= is_locked_out(run, i);
+    if (!any || !run->tpm || tpm_state_read(run->tpm, &state, &ignored) || state.in_lockout)
         return false;
     for (size_t i = 0; i < run->pins->volume_count; i++) {
-        struct report_volume *volume = &run->report->volumes[i];
-
-        if (run->opened[i] || volume->status != ERROR_LOCKOUT)
+        if (!is_locked_out(run, i))
             continue;
-        volume->status = ERROR_NONE;
-        volume->reason[0] = '\0';
-        run->open[i] = any = true;
+        run->report->volumes[i].status = ERROR_NONE;
+        run->report->volumes[i].reason[0] = '\0';
+        run->open[i] = true;
     }
-    return any;
+    return true;
 }
 
 /* Everything that wants the TPM. Without one, each pinned volume gets the reason. */
