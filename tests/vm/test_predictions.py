@@ -315,7 +315,7 @@ def test_owner_key(efi_machine, sealed_layout, tmp_path, progress):
 
 
 def another_build(program: bytes) -> bytes:
-    """A program that does the same and is another image: a word of its stub for DOS differs."""
+    """Another build of a program, for Authenticode: the text that it would show under DOS differs."""
     assert program.count(b"run in DOS mode") == 1
     return program.replace(b"run in DOS mode", b"run by DOS here")
 
