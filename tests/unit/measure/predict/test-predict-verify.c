@@ -129,7 +129,7 @@ static void set_keys(const struct scratch_machine *scratch)
     cleanup(free_ptr) uint8_t *lists = NULL;
     struct error error = { 0 };
     struct digest ignored;
-    size_t size;
+    size_t size = 0;
 
     if (program_hash(UNSIGNED, HASH_SHA256, list + LIST_BYTES - 32, &ignored, &error) ||
         shim_vendor_lists(UNSIGNED, false, &lists, &size, &error))
