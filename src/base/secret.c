@@ -4,7 +4,9 @@
 #include "base/registers.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -117,6 +119,36 @@ struct secret secret_take(struct secret *secret)
 
     *secret = (struct secret){ 0 };
     return taken;
+}
+
+static void wipe_and_free(void *memory, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (memory)
+        OPENSSL_cleanse(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+/* Never by realloc(), which leaves the old place as it is. */
+static void *move_and_wipe(void *memory, size_t size, const char *file, int line)
+{
+    size_t room = memory ? malloc_usable_size(memory) : 0;
+    void *moved;
+
+    if (memory && size > 0 && size <= room)
+        return memory;
+    moved = size > 0 ? CRYPTO_malloc(size, file, line) : NULL;
+    if (size > 0 && !moved)
+        return NULL;
+    if (moved && memory)
+        memcpy(moved, memory, room);
+    wipe_and_free(memory, file, line);
+    return moved;
+}
+
+bool secret_wipe_libcrypto(void)
+{
+    return CRYPTO_set_mem_functions(NULL, move_and_wipe, wipe_and_free) == 1;
 }
 
 bool secret_lock_failed(void)

@@ -41,5 +41,12 @@ void secret_free(struct secret *secret);
 /* Hands over: returns the secret and leaves an empty one behind. */
 struct secret secret_take(struct secret *secret);
 
+/*
+ * From now on libcrypto wipes all memory that it gives back: what it reads or computes keys from, it would leave as it
+ * is, and so do the libraries that are built on it. For a program, before anything has used libcrypto; false after
+ * that, with nothing changed.
+ */
+bool secret_wipe_libcrypto(void);
+
 /* True once a secret could not be locked into memory (RLIMIT_MEMLOCK): survived, and worth a word with --verbose. */
 bool secret_lock_failed(void);

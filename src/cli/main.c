@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/privilege.h"
+#include "base/secret.h"
 #include "cli/verb.h"
 
 #include <stdio.h>
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
     struct error error = { 0 };
 
     privilege_start(kept_variables);
+    (void)secret_wipe_libcrypto();
     log_setup(LOG_NORMAL, "bootseal");
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("bootseal " BOOTSEAL_VERSION);

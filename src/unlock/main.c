@@ -22,6 +22,7 @@
  */
 #include "base/log.h"
 #include "base/privilege.h"
+#include "base/secret.h"
 #include "unlock/actions.h"
 
 #include <getopt.h>
@@ -184,6 +185,7 @@ int main(int argc, char **argv)
     struct error error;
 
     privilege_start(kept_variables);
+    (void)secret_wipe_libcrypto();
     log_setup(LOG_NORMAL, "bootseal-unlock");
     (void)privilege_forbid_calls(); /* all that it runs is askpass and plymouth */
     if (parse(argc, argv, &arguments, &error)) {

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -173,6 +174,56 @@ static void freed_and_forked_secrets_are_gone(void **state)
     assert_int_equal(mincore(bytes, 1, &resident), -1);
 }
 
+/* What libcrypto has freed: the allocator writes into its beginning only. Not instrumented, since it is freed. */
+__attribute__((no_sanitize("address"))) static size_t count_left(const volatile uint8_t *memory, size_t size)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < size; i++)
+        left += memory[i] == 0xa5;
+    return left;
+}
+
+/* In a child: it is for good. */
+static int libcrypto_wipes(void)
+{
+    uint8_t *memory, *moved;
+    bool whole = true;
+
+    if (!secret_wipe_libcrypto())
+        return 1;
+    memory = OPENSSL_malloc(64);
+    memset(memory, 0xa5, 64);
+    moved = OPENSSL_realloc(memory, 4000);
+    if (moved == memory || count_left(memory, 64) != 0)
+        return 2;
+    for (size_t i = 0; i < 64; i++)
+        whole = whole && moved[i] == 0xa5;
+    if (!whole || OPENSSL_realloc(moved, 100) != moved)
+        return 3;
+    memset(moved, 0xa5, 100);
+    OPENSSL_free(moved);
+    if (count_left(moved, 100) != 0)
+        return 4;
+    OPENSSL_free(NULL);
+    if (OPENSSL_realloc(OPENSSL_realloc(NULL, 10), 0))
+        return 5;
+    return secret_wipe_libcrypto() ? 6 : 0;
+}
+
+static void libcrypto_leaves_nothing(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0)
+        _exit(libcrypto_wipes());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +236,7 @@ int main(void)
         cmocka_unit_test(chomp_cuts_one_newline),
         cmocka_unit_test(taking_leaves_nothing),
         cmocka_unit_test(freed_and_forked_secrets_are_gone),
+        cmocka_unit_test(libcrypto_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
