@@ -47,15 +47,18 @@ static TSS2_RC answer_canceled(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *r
 }
 
 /* The session proves an authValue of zeros for a PCR that nobody asks for. */
-static void overwrite_session(struct tpm *tpm, ESYS_TR session)
+static bool overwrite_session(struct tpm *tpm, ESYS_TR session)
 {
+    TSS2_RC rc;
+
     (void)Esys_TR_SetAuth(tpm->esys, ESYS_TR_PCR16, &zero_auth);
-    (void)Esys_PCR_Reset(tpm->esys, ESYS_TR_PCR16, session, ESYS_TR_NONE, ESYS_TR_NONE);
+    rc = Esys_PCR_Reset(tpm->esys, ESYS_TR_PCR16, session, ESYS_TR_NONE, ESYS_TR_NONE);
     (void)Esys_TR_SetAuth(tpm->esys, ESYS_TR_PCR16, NULL);
+    return rc == TPM2_RC_CANCELED;
 }
 
 /* The largest parameters that a secret is ever in, and so the longest command. */
-static void overwrite_command(struct tpm *tpm)
+static bool overwrite_command(struct tpm *tpm)
 {
     static const TPM2B_SENSITIVE_CREATE sensitive = {
         .sensitive = { .userAuth.size = DIGEST_BYTES, .data.size = sizeof(sensitive.sensitive.data.buffer) },
@@ -68,32 +71,40 @@ static void overwrite_command(struct tpm *tpm)
     static const TPML_PCR_SELECTION creation_pcrs = { 0 };
     static const TPM2B_DATA outside = { 0 };
 
-    (void)Esys_Create(tpm->esys, tpm->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &public, &outside,
-                      &creation_pcrs, NULL, NULL, NULL, NULL, NULL);
+    return Esys_Create(tpm->esys, tpm->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive, &public, &outside,
+                       &creation_pcrs, NULL, NULL, NULL, NULL, NULL) == TPM2_RC_CANCELED;
+}
+
+/* Where tpm2-tss carries out nothing any more, not even what is above, as after a broken answer or without memory: the
+ * C library overwrites what is freed. */
+static void wipe_what_is_freed(bool on)
+{
+    const int any_byte = 0xa5;
+
+    (void)mallopt(M_PERTURB, on ? any_byte : 0);
 }
 
 void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session)
 {
     TSS2_TCTI_TRANSMIT_FCN transmit = TSS2_TCTI_TRANSMIT(tpm->tcti);
     TSS2_TCTI_RECEIVE_FCN receive = TSS2_TCTI_RECEIVE(tpm->tcti);
+    bool is_overwritten;
 
     TSS2_TCTI_TRANSMIT(tpm->tcti) = swallow;
     TSS2_TCTI_RECEIVE(tpm->tcti) = answer_canceled;
     (void)Esys_TR_SetAuth(tpm->esys, reference, &zero_auth);
     (void)Esys_TR_SetAuth(tpm->esys, reference, NULL);
-    overwrite_session(tpm, session);
-    overwrite_command(tpm);
+    is_overwritten = overwrite_session(tpm, session);
+    is_overwritten = overwrite_command(tpm) && is_overwritten;
+    if (!is_overwritten)
+        wipe_what_is_freed(true); /* by tpm_context_free() at the latest */
     TSS2_TCTI_TRANSMIT(tpm->tcti) = transmit;
     TSS2_TCTI_RECEIVE(tpm->tcti) = receive;
 }
 
-/* After a broken answer tpm2-tss carries out nothing, not even what is above: then the C library overwrites what it
- * frees. */
 void tpm_context_free(struct tpm *tpm)
 {
-    const int any_byte = 0xa5;
-
-    (void)mallopt(M_PERTURB, any_byte);
+    wipe_what_is_freed(true);
     Esys_Finalize(&tpm->esys);
-    (void)mallopt(M_PERTURB, 0);
+    wipe_what_is_freed(false);
 }
