@@ -414,10 +414,14 @@ class Bench:
         assert child.signalstatus is None, f"{argv}: ended by signal {child.signalstatus}: {screen}"
         return Dialogue(child.exitstatus, screen, tuple(prompts))
 
+    def unlock_all_arguments(self, *options, pins_path=None, tcti=None) -> list:
+        """The initramfs' call of bootseal-unlock, but that it asks on a terminal and activates nothing."""
+        return [str(UNLOCK_PROGRAM), "--all", "--test", "--terminal", "--wait", "0", "--tcti", tcti or self.tcti,
+                "--pins", str(pins_path or self.state / "pins.json"), "--report", str(self.report), *options]
+
     def unlock_all(self, *pins, pins_path=None, tcti=None) -> Boot:
         """What the initramfs does but for activating the volumes, with these PINs typed at its prompts."""
-        argv = [str(UNLOCK_PROGRAM), "--all", "--test", "--terminal", "--wait", "0", "--tcti", tcti or self.tcti,
-                "--pins", str(pins_path or self.state / "pins.json"), "--report", str(self.report)]
+        argv = self.unlock_all_arguments(pins_path=pins_path, tcti=tcti)
         self.report.unlink(missing_ok=True)
         done = self.on_terminal(argv, *((PROMPT, pin) for pin in pins), prompt=PROMPT)
         report = json.loads(self.report.read_text(encoding="utf-8")) if self.report.exists() else {}

@@ -10,10 +10,13 @@ RUN is given what to add to the environment, runs the program, and returns how i
 import tempfile
 from pathlib import Path
 
-from bootseal import BUILD
+import pexpect
+
+from bootseal import BUILD, PIN, PROMPT
 from preload import preload
 
 LIBRARY = BUILD / "tests/fail-calls.so"
+PROMPTS_MAX = 12  # of one program, however many calls of it fail
 LEAKS = Path(__file__).with_name("lsan-libraries.txt")
 
 
@@ -24,6 +27,18 @@ def _run(run, mode, point):
         result = run({**preload(LIBRARY), **leaks, "FAIL_CALLS": mode, "FAIL_CALLS_AT": str(point),
                       "FAIL_CALLS_LOG": str(log)})
         return result, log.read_text(encoding="ascii").split() if log.exists() else ["no call", "0"]
+
+
+def answer(child) -> str:
+    """Sit before a program's terminal to its end, with the PIN and without a recovery key: what was on the screen."""
+    screen = ""
+    for _ in range(PROMPTS_MAX):
+        end = child.expect([pexpect.EOF, PROMPT, r"Recovery key [^\r\n]*: "])
+        screen += child.before
+        if end == 0:
+            return screen
+        child.sendline(PIN if end == 1 else "")
+    raise AssertionError(f"asked again and again: {screen}")
 
 
 def count(run, mode: str) -> tuple:

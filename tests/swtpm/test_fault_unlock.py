@@ -68,8 +68,7 @@ def test_threat_17_report(bench, enrolled, verb, name, number):
 
 def converse(bench, key, tcti, *options):
     """`bootseal-unlock --all` with somebody who knows PIN and recovery key: (status, screen, prompts)."""
-    argv = [str(UNLOCK_PROGRAM), "--all", "--test", "--terminal", "--wait", "0", "--tcti", tcti, "--pins",
-            str(bench.state / "pins.json"), "--report", str(bench.report), *options]
+    argv = bench.unlock_all_arguments(*options, tcti=tcti)
     answers = {PROMPT: PIN, r"Recovery key [^\r\n]*: ": key}
     child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(), timeout=PATIENCE_S, encoding="utf-8",
                           codec_errors="replace")

@@ -6,57 +6,19 @@ are marked "full". On a build with sanitizers (`-Db_sanitize=address,undefined`)
 
 import collections
 import dataclasses
-import shutil
-import subprocess
 
 import pexpect
 import pytest
 
 import fail_calls
 import recovery
-from bootseal import MEASURED, NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM, Result
+from bootseal import NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, Result
+from snapshot import Snapshot
 
 SAMPLE = 3                # calls of each program, everyday
 SAMPLE_OF_LIBRARIES = 30  # where they are hundreds of thousands
 STATUSES = range(11)
 SANITIZERS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion")
-ANY_PROMPT = rf"(?:{PROMPT}|Recovery key [^\r\n]*: )"
-
-
-class Snapshot:
-    """The machine as it was: TPM, state folder, volumes, report."""
-
-    def __init__(self, bench):
-        self._bench = bench
-        self._folder = bench.folder / "snapshot"
-        bench.tpm.stop()
-        shutil.copytree(bench.tpm.state_dir, self._folder / "tpm")
-        if bench.state.exists():
-            shutil.copytree(bench.state, self._folder / "state")
-        for volume in bench.volumes:
-            subprocess.run(["cp", "--sparse=always", volume.path, self._folder], check=True)
-        if bench.report.exists():
-            shutil.copy(bench.report, self._folder)
-        bench.tpm.start()
-        bench.measure(MEASURED)
-
-    def restore(self) -> None:
-        """Make it so again, booted into the approved state."""
-        bench = self._bench
-        bench.tpm.cut()
-        shutil.rmtree(bench.tpm.state_dir)
-        shutil.copytree(self._folder / "tpm", bench.tpm.state_dir)
-        shutil.rmtree(bench.state, ignore_errors=True)
-        if (self._folder / "state").exists():
-            shutil.copytree(self._folder / "state", bench.state)
-        for volume in bench.volumes:
-            subprocess.run(["cp", "--sparse=always", self._folder / volume.path.name, volume.path], check=True)
-        for path in bench.folder.glob("report.json*"):
-            path.unlink()
-        if (self._folder / "report.json").exists():
-            shutil.copy(self._folder / "report.json", bench.report)
-        bench.tpm.start()
-        bench.measure(MEASURED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,20 +55,11 @@ def opens_by_pin(bench, result):
 
 def unlock_all(bench, environment):
     """bootseal-unlock on a terminal, where each question gets an answer."""
-    argv = ["--all", "--test", "--terminal", "--wait", "0", "--tcti", bench.tcti, "--pins",
-            str(bench.state / "pins.json"), "--report", str(bench.report)]
-    child = pexpect.spawn(str(UNLOCK_PROGRAM), argv, env=bench.environment(**environment), timeout=PATIENCE_S,
+    argv = bench.unlock_all_arguments()
+    child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(**environment), timeout=PATIENCE_S,
                           encoding="utf-8", codec_errors="replace")
     child.delaybeforesend = None
-    screen = ""
-    for _ in range(12):
-        end = child.expect([pexpect.EOF, PROMPT, ANY_PROMPT])
-        screen += child.before
-        if end == 0:
-            break
-        child.sendline(PIN if end == 1 else "")
-    else:
-        raise AssertionError(f"asked again and again: {screen}")
+    screen = fail_calls.answer(child)
     child.wait()
     child.ptyproc.delayafterclose = 0
     child.close(force=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from bootseal import BUILD, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM
+from bootseal import BUILD, PASSPHRASE, PATIENCE_S, PIN, PROMPT
 from memory import Stopped
 
 WRONG_PIN = "9182736450"
@@ -56,9 +56,8 @@ def test_verb_that_runs_update_initramfs(bench, volume):
 def test_initramfs(bench, enrolled):
     """bootseal-unlock, while it waits for the PIN."""
     assert enrolled
-    argv = ["--all", "--test", "--terminal", "--wait", "0", "--tcti", bench.tcti, "--pins",
-            str(bench.state / "pins.json"), "--report", str(bench.report)]
-    child = pexpect.spawn(str(UNLOCK_PROGRAM), argv, env=bench.environment(), timeout=PATIENCE_S)
+    argv = bench.unlock_all_arguments()
+    child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(), timeout=PATIENCE_S)
     try:
         child.expect(PROMPT)
         assert given_up(child.pid) == GIVEN_UP

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import recovery
-from bootseal import PASSPHRASE, PIN, PROMPT, UNLOCK_PROGRAM, Boot, check_schema, tries_left
+from bootseal import PASSPHRASE, PIN, PROMPT, Boot, check_schema, tries_left
 
 WRONG_PIN = "1111111111"
 OTHER_BOOT = {9: b"another initrd"}
@@ -16,10 +16,8 @@ ANY_PROMPT = rf"(?:{PROMPT}|Recovery key [^\r\n]*: )"
 
 def unlock_all(bench, *dialogue, guard=ANY_PROMPT) -> Boot:
     """What the initramfs does, with (prompt, what is typed); any other prompt, as GUARD says, is an error."""
-    argv = [str(UNLOCK_PROGRAM), "--all", "--test", "--terminal", "--wait", "0", "--tcti", bench.tcti, "--pins",
-            str(bench.state / "pins.json"), "--report", str(bench.report)]
     bench.report.unlink(missing_ok=True)
-    done = bench.on_terminal(argv, *dialogue, prompt=guard)
+    done = bench.on_terminal(bench.unlock_all_arguments(), *dialogue, prompt=guard)
     report = json.loads(bench.report.read_text(encoding="utf-8"))
     check_schema(report, "report")
     assert report["cap"]["done"] or report["tpm"]

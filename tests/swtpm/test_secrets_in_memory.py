@@ -1,5 +1,6 @@
 """Row 18: the programs' memory, searched for secrets where none is needed any more; where one is, it is found."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import os
@@ -15,8 +16,9 @@ import attacker
 import fail_calls
 import memory
 import recovery
-from bootseal import NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROMPT, UNLOCK_PROGRAM
+from bootseal import NEW_PIN, PASSPHRASE, PATIENCE_S, PIN, PROMPT
 from memory import Stopped, found
+from snapshot import Snapshot
 
 WRONG_PIN = "9182736450"
 
@@ -127,20 +129,6 @@ def run_through(bench, argv) -> tuple:
     return stops[-1][1], [piece for _, pieces in stops[:-1] for piece in pieces], result
 
 
-@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.full)])
-def test_threat_18_after_a_failure(bench, enrolled, step):
-    """Memory that cannot be had, or a file that cannot be read, at each call or at some: what was there is wiped."""
-    secrets = of_volume(bench, enrolled)
-    argv = bench.arguments("unlock", "--test", enrolled, pin=PIN)
-    _, points = fail_calls.count(lambda environment: bench.run(argv, environment=environment), "own")
-    for point in range(step // 2 + 1, points + 1, step):
-        failing = {"LD_PRELOAD": f"{memory.LIBRARY}:{fail_calls.LIBRARY}", "FAIL_CALLS": "own",
-                   "FAIL_CALLS_AT": str(point)}
-        with Stopped(bench, argv, "exit", environment=failing) as program:
-            assert found(program.at("exit"), secrets) == [], point
-            program.end()
-
-
 @pytest.mark.parametrize("payload", ["keyslot", "volume-key"])
 def test_threat_18_enroll(bench, volume, payload):
     """With the TPM's lockout authorisation, the authority and the recovery key, all made here."""
@@ -168,9 +156,8 @@ def test_threat_18_change_pin(bench, enrolled):
 @contextlib.contextmanager
 def at_the_prompt(bench, *points):
     """bootseal-unlock on a terminal: (the terminal, the memory at the next stop of a name)."""
-    argv = ["--all", "--test", "--terminal", "--wait", "0", "--tcti", bench.tcti, "--pins",
-            str(bench.state / "pins.json"), "--report", str(bench.report)]
-    child = pexpect.spawn(str(UNLOCK_PROGRAM), argv, env=bench.environment(**memory.environment_of(*points)),
+    argv = bench.unlock_all_arguments()
+    child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(**memory.environment_of(*points)),
                           timeout=PATIENCE_S, encoding="utf-8")
     child.delaybeforesend = None
     stops = memory.stops(child.pid)
@@ -239,6 +226,93 @@ def test_threat_18_initramfs_recovery_key(bench, enrolled):
         assert found(at("exit"), secrets) == []
 
 
+# ---- a call that fails ----
+
+def enrolled_with_passphrase(bench):
+    """The volume, and what opens it."""
+    volume = bench.volume()
+    bench.enroll(volume)
+    return volume, of_volume(bench, volume)
+
+
+def not_enrolled(bench):
+    """The volume, and what is there before it has a protector."""
+    volume = bench.volume()
+    return volume, {"volume key": volume.volume_key(), "PIN": PIN.encode()}
+
+
+def new_pin(bench) -> list:
+    """The options that name another PIN."""
+    return ["--new-pin-file", bench.secret_file(NEW_PIN, "new")]
+
+
+# verb: what makes its volume, its options, and whether it changes anything
+FAILING = {
+    "unlock": (enrolled_with_passphrase, lambda bench: ["--test"], False),
+    "enroll": (not_enrolled, lambda bench: bench.enroll_options, True),
+    "change-pin": (enrolled_with_passphrase, lambda bench: ["--policy", bench.policy, *new_pin(bench)], True),
+    "recovery-key": (enrolled_with_passphrase, lambda bench: ["--yes", "add"], True),
+}
+OF_CALLS = pytest.mark.parametrize("step", [100, pytest.param(1, marks=pytest.mark.full)])
+
+
+def failing(point: int) -> dict:
+    """The environment in which a call fails, and the program stops at its end."""
+    return {"LD_PRELOAD": f"{memory.LIBRARY}:{fail_calls.LIBRARY}", "FAIL_CALLS": "own", "FAIL_CALLS_AT": str(point)}
+
+
+@OF_CALLS
+@pytest.mark.parametrize("verb", FAILING)
+def test_threat_18_after_a_failure(bench, verb, step):
+    """Memory that cannot be had, or a file that cannot be read, at each call or at some: what was there is wiped."""
+    prepare, options, changes = FAILING[verb]
+    volume, secrets = prepare(bench)
+    secrets = {**secrets, "new PIN": NEW_PIN.encode(), "passphrase": PASSPHRASE.encode()}
+    argv = bench.arguments(verb, *options(bench), volume, pin=PIN, key=PASSPHRASE if verb == "enroll" else None)
+    snapshot = Snapshot(bench)
+    result, points = fail_calls.count(lambda environment: bench.run(argv, environment=environment), "own")
+    assert result.rc == 0
+    for point in range(step // 2 + 1, points + 1, step):
+        if changes:
+            snapshot.restore()
+        with Stopped(bench, argv, "exit", environment=failing(point)) as program:
+            end = program.at("exit")
+            assert found(end, {**secrets, **(of_state(bench) if keeps_secrets(bench) else {})}) == [], point
+            assert program.end().rc in range(11), point
+
+
+@OF_CALLS
+def test_threat_18_after_a_failure_in_the_initramfs(bench, enrolled, step):
+    """The same where the PIN is typed."""
+    secrets = of_volume(bench, enrolled)
+    snapshot = Snapshot(bench)
+    _, points = fail_calls.count(lambda environment: at_a_terminal(bench, environment)[0], "own")
+    for point in range(step // 2 + 1, points + 1, step):
+        snapshot.restore()
+        _, end = at_a_terminal(bench, {**memory.environment_of("exit"), **failing(point)})
+        assert found(end, secrets) == [], point
+
+
+def keeps_secrets(bench) -> bool:
+    """Whether the state folder has come as far as its two secrets."""
+    return (bench.state / "lockout-auth").exists() and (bench.state / "authority.pem").exists()
+
+
+def at_a_terminal(bench, environment) -> tuple:
+    """bootseal-unlock, all its questions answered: what was on the screen, and the memory where it stopped."""
+    argv = bench.unlock_all_arguments()
+    child = pexpect.spawn(argv[0], argv[1:], env=bench.environment(**environment), timeout=PATIENCE_S, encoding="utf-8",
+                          codec_errors="replace")
+    child.delaybeforesend = None
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        screen = pool.submit(fail_calls.answer, child)
+        try:
+            end = [piece for _, pieces in memory.stops(child.pid) for piece in pieces]
+            return screen.result(), end
+        finally:
+            child.close(force=True)
+
+
 # ---- beside the memory itself ----
 
 def end_of(argv, cwd, environment=None) -> int:
@@ -283,7 +357,6 @@ def test_threat_18_locked_in_the_initramfs(bench, enrolled):
     """The same there."""
     assert enrolled
     argv = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "--", "prlimit", "--memlock=0:0", "--",
-            str(UNLOCK_PROGRAM), "--all", "--test", "--terminal", "--verbose", "--wait", "0", "--tcti", bench.tcti,
-            "--pins", str(bench.state / "pins.json"), "--report", str(bench.report)]
+            *bench.unlock_all_arguments("--verbose")]
     done = bench.on_terminal(argv, (PROMPT, PIN), prompt=PROMPT)
     assert done.rc == 0 and "could not be locked into memory" in done.screen
