@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "measure/device-path.h"
+#include "measure/load-option.h"
 #include "measure/signature-list.h"
 #include "measure/text.h"
 
@@ -112,26 +113,16 @@ static void put_order(FILE *stream, struct span data)
     }
 }
 
-/* EFI_LOAD_OPTION (UEFI 2.10, 3.1.3). False when the data is none. */
+/* False when the data is no load option. */
 static bool put_load_option(FILE *stream, struct span data)
 {
-    struct cursor cursor = cursor_over(data), rest;
-    uint32_t attributes;
-    uint16_t path_size, unit;
-    struct span path;
+    struct load_option option;
 
-    if (!cursor_u32(&cursor, &attributes) || !cursor_u16(&cursor, &path_size))
+    if (!load_option_parse(data, &option))
         return false;
-    rest = cursor;
-    do {
-        if (!cursor_u16(&cursor, &unit))
-            return false;
-    } while (unit != 0);
-    if (!cursor_span(&cursor, path_size, &path))
-        return false;
-    text_put_utf16(stream, cursor_rest(&rest));
+    text_put_utf16(stream, option.description);
     fputs(", ", stream);
-    return device_path_put(stream, path);
+    return device_path_put(stream, option.path);
 }
 
 /* "Boot0001": a word, then four hexadecimal digits. */

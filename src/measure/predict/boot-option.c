@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/cursor.h"
 #include "measure/device-path.h"
+#include "measure/load-option.h"
 #include "measure/text.h"
 
 #include <string.h>
@@ -64,31 +65,22 @@ static char *put_part(enum part part, struct span bytes)
     return NULL;
 }
 
-/* EFI_LOAD_OPTION (UEFI 2.10, 3.1.3). False when the data is none, or memory is short. */
+/* False when the data is no load option, or memory is short. */
 static bool parse(struct span data, struct boot_option *ret)
 {
-    struct cursor cursor = cursor_over(data), description;
-    uint32_t attributes;
-    uint16_t path_size, unit;
-    struct span path, options;
+    struct load_option option;
+    struct span options;
 
-    if (!cursor_u32(&cursor, &attributes) || !cursor_u16(&cursor, &path_size))
+    if (!load_option_parse(data, &option))
         return false;
-    description = cursor;
-    do {
-        if (!cursor_u16(&cursor, &unit))
-            return false;
-    } while (unit != 0);
-    if (!cursor_span(&cursor, path_size, &path))
-        return false;
-    options = cursor_rest(&cursor);
+    options = option.options;
     if (options.size == GUID_BYTES && memcmp(options.bytes, automatic, GUID_BYTES) == 0)
         options.size = 0;
-    ret->active = attributes & LOAD_OPTION_ACTIVE;
-    ret->application = attributes & LOAD_OPTION_CATEGORY;
-    ret->description = put_part(PART_DESCRIPTION, cursor_rest(&description));
-    ret->file = put_part(PART_FILE, path);
-    ret->path = put_part(PART_PATH, path);
+    ret->active = option.attributes & LOAD_OPTION_ACTIVE;
+    ret->application = option.attributes & LOAD_OPTION_CATEGORY;
+    ret->description = put_part(PART_DESCRIPTION, option.description);
+    ret->file = put_part(PART_FILE, option.path);
+    ret->path = put_part(PART_PATH, option.path);
     ret->options = malloc(options.size + 1);
     if (!ret->description || !ret->file || !ret->path || !ret->options)
         return false;

@@ -24,8 +24,10 @@ struct check_root_request {
     const char *crypttab;  /* tells where a header lies that is not with its data; NULL: nowhere */
 };
 
-/* FOLDER is where the root is mounted; with the policy's "root": "any" it is not looked at. ERROR_REFUSED tells which device under which file system is not covered, and
- * why. */
+/*
+ * `folder` is where the root is mounted; with the policy's "root": "any" it is not looked at. ERROR_REFUSED tells which
+ * device under which file system is not covered, and why.
+ */
 int check_root(const struct check_root_request *request, const char *folder, struct error *error);
 
 /* DEVICE is the path of the block device that has the image. */

@@ -23,9 +23,9 @@ struct update_machine {
 };
 
 /*
- * `log_path` NULL: the kernel's. A log, a report, variables that are not there are left out: the prediction then says what cannot be known.
- * ERROR_METADATA: a log that is none, or a report that another user could have written. Whatever happened,
- * update_machine_free() cleans up.
+ * `log_path` NULL: the kernel's. A log, a report, variables that are not there are left out: the prediction then says
+ * what cannot be known. ERROR_METADATA: a log that is none, or a report that another user could have written. Whatever
+ * happened, update_machine_free() cleans up.
  */
 int update_machine_read(struct update_machine *ret, enum hash_algorithm bank, const char *report_path,
                         const char *log_path, struct error *error);
