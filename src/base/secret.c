@@ -137,7 +137,7 @@ static void *move_and_wipe(void *memory, size_t size, const char *file, int line
 
     if (memory && size > 0 && size <= room)
         return memory;
-    moved = size > 0 ? CRYPTO_malloc(size, file, line) : NULL;
+    moved = size > 0 ? CRYPTO_zalloc(size, file, line) : NULL;
     if (size > 0 && !moved)
         return NULL;
     if (moved && memory)
