@@ -22,10 +22,12 @@ struct measured {
 struct authorities {
     const struct running_boot *running;
     struct boot_prediction *prediction;
-    struct firmware_variable db, owner; /* db and MokListRT */
-    bool has_policy;                    /* SbatPolicy is set: shim may write SbatLevel */
+    struct firmware_variable db, owner;          /* db and MokListRT */
+    struct firmware_variable revoked, owner_not; /* dbx and MokListXRT, where there are such */
+    bool has_policy;                             /* SbatPolicy is set: shim may write SbatLevel */
     bool new_shim;
-    bool anew; /* a program or a list is another one than in the running boot */
+    bool anew;            /* a program or a list is another one than in the running boot */
+    bool new_revocations; /* dbx is */
     struct measured by_firmware, by_shim;
     char *shim; /* path; NULL when there is none */
 };
@@ -34,6 +36,8 @@ static void authorities_free(struct authorities *authorities)
 {
     firmware_variable_free(&authorities->db);
     firmware_variable_free(&authorities->owner);
+    firmware_variable_free(&authorities->revoked);
+    firmware_variable_free(&authorities->owner_not);
     free(authorities->shim);
 }
 
@@ -174,6 +178,32 @@ static int look_up(struct authorities *authorities, size_t program, const char *
                                    path);
 }
 
+static int refuse_if_listed(struct authorities *authorities, const char *path, const struct firmware_variable *list,
+                            const char *name, struct error *error)
+{
+    struct span signature;
+    int r = program_authority(path, (struct span){ list->data, list->size }, true, &signature, error);
+
+    if (r)
+        return authorities->anew ? give_up(authorities, error->text, error) : 0; /* one that is known by its digest */
+    if (signature.size == 0)
+        return 0;
+    return boot_prediction_give_up(authorities->prediction, 1u << 7, error,
+                                   "%s revokes \"%s\": the machine would not start it", name, path);
+}
+
+/* What no firmware and no shim starts, whoever vouches for it. What both have started with these lists is not asked. */
+static int refuse_revoked(struct authorities *authorities, size_t program, const char *path, struct error *error)
+{
+    int r = 0;
+
+    if (authorities->anew || authorities->new_revocations)
+        r = refuse_if_listed(authorities, path, &authorities->revoked, "dbx", error);
+    if (!r && authorities->anew && !authorities->new_shim && is_shims_part(authorities, program))
+        r = refuse_if_listed(authorities, path, &authorities->owner_not, "shim's MokListX", error);
+    return r;
+}
+
 /* MokManager, which shim starts first. */
 static int look_up_manager(struct authorities *authorities, struct error *error)
 {
@@ -190,7 +220,9 @@ static int predict_program(struct authorities *authorities, size_t program, size
 {
     int r = keep(authorities, program, from, to, error);
 
-    if (r || !authorities->anew || !authorities->running->secure_boot)
+    if (!r && authorities->running->secure_boot)
+        r = refuse_revoked(authorities, program, path, error);
+    if (r || !authorities->anew || !authorities->running->secure_boot || authorities->prediction->unknown & 1u << 7)
         return r;
     if (program == 1 && authorities->running->asks)
         r = look_up_manager(authorities, error);
@@ -257,6 +289,20 @@ static int predict_image(struct authorities *authorities, const char *image, siz
     return r ?: keep(authorities, running->image, running->programs[running->image].event, end, error);
 }
 
+/* True when the list is another one than the firmware has measured. */
+static bool is_changed(const struct running_boot *running, const char *name, const struct firmware_variable *list)
+{
+    for (size_t i = 0; i < running->start; i++) {
+        const struct event *event = &running->machine->log->events[i];
+        struct efi_variable variable;
+
+        if (event->type == EVENT_VARIABLE_DRIVER_CONFIG && efi_variable_parse(event->data, &variable) &&
+            strcmp(variable.name, name) == 0 && list->data)
+            return variable.data.size != list->size || memcmp(variable.data.bytes, list->data, list->size) != 0;
+    }
+    return false;
+}
+
 /* Reads the lists; db that is another one than the log's changes everything after it. */
 static int read_lists(struct authorities *authorities, struct error *error)
 {
@@ -272,17 +318,17 @@ static int read_lists(struct authorities *authorities, struct error *error)
     r = r
             ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "SbatPolicy", &policy,
                                       &authorities->has_policy, error);
-    for (size_t i = 0; !r && i < authorities->running->start; i++) {
-        const struct event *event = &machine->log->events[i];
-        struct efi_variable variable;
-
-        if (event->type != EVENT_VARIABLE_DRIVER_CONFIG || !efi_variable_parse(event->data, &variable) ||
-            strcmp(variable.name, "db") != 0 || !authorities->db.data)
-            continue;
-        authorities->anew = variable.data.size != authorities->db.size ||
-                            memcmp(variable.data.bytes, authorities->db.data, authorities->db.size) != 0;
-    }
-    return r;
+    r = r
+            ?: firmware_variable_read(machine->variables, machine->changed, vendor_database, "dbx",
+                                      &authorities->revoked, &found, error);
+    r = r
+            ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "MokListXRT",
+                                      &authorities->owner_not, &found, error);
+    if (r)
+        return r;
+    authorities->anew = is_changed(authorities->running, "db", &authorities->db);
+    authorities->new_revocations = is_changed(authorities->running, "dbx", &authorities->revoked);
+    return 0;
 }
 
 int authority_events_predict(const struct running_boot *running, const char *image, struct boot_prediction *ret,

@@ -5,7 +5,9 @@
 #include "log-builder.h"
 #include "measure/efi-variable.h"
 #include "measure/event-type.h"
+#include "measure/predict/program.h"
 #include "measure/predict/running-boot.h"
+#include "measure/predict/shim.h"
 #include "measure/text.h"
 
 #include <ftw.h>
@@ -187,6 +189,36 @@ void scratch_machine_end(struct scratch_machine *scratch)
     for (size_t i = 0; i < SCRATCH_PROGRAMS; i++)
         free(scratch->paths[i]);
     nftw(scratch->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void scratch_hash_list(const char *program, uint8_t ret[SCRATCH_LIST_BYTES])
+{
+    static const uint8_t sha256_type[16] = { 0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
+                                             0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28 };
+    struct digest ignored;
+    struct error error = { 0 };
+
+    memset(ret, 0, SCRATCH_LIST_BYTES);
+    memcpy(ret, sha256_type, sizeof(sha256_type));
+    ret[16] = SCRATCH_LIST_BYTES;
+    ret[24] = 16 + 32;
+    if (program_hash(program, HASH_SHA256, ret + SCRATCH_LIST_BYTES - 32, &ignored, &error))
+        fail_msg("%s", error.text);
+}
+
+void scratch_set_owner_keys(const struct scratch_machine *scratch, const uint8_t *list)
+{
+    cleanup(free_ptr) uint8_t *lists = NULL;
+    struct error error = { 0 };
+    size_t size = 0;
+
+    if (shim_vendor_lists(SCRATCH_SHIM, false, &lists, &size, &error))
+        fail_msg("%s", error.text);
+    lists = realloc(lists, size + SCRATCH_LIST_BYTES);
+    assert_non_null(lists);
+    if (list)
+        memcpy(lists + size, list, SCRATCH_LIST_BYTES);
+    scratch_set_variable(scratch, vendor_shim, "MokListRT", lists, size + (list ? SCRATCH_LIST_BYTES : 0));
 }
 
 void scratch_forget_program(struct scratch_machine *scratch, const char *path)

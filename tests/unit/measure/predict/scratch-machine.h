@@ -42,6 +42,15 @@ void scratch_set_variable(const struct scratch_machine *scratch, const uint8_t *
 void scratch_set_option(const struct scratch_machine *scratch, uint16_t number, const char *file);
 void scratch_set_number(const struct scratch_machine *scratch, const char *name, uint16_t number);
 
+#define SCRATCH_SHIM "/usr/lib/shim/shimx64.efi" /* Debian's, unsigned */
+#define SCRATCH_LIST_BYTES (28 + 16 + 32)
+
+/* An EFI_SIGNATURE_LIST with the Authenticode hash of a program. */
+void scratch_hash_list(const char *program, uint8_t ret[SCRATCH_LIST_BYTES]);
+
+/* MokListRT: the keys that Debian's shim brings, and such a list behind them; NULL: none. */
+void scratch_set_owner_keys(const struct scratch_machine *scratch, const uint8_t *list);
+
 /* From now on the program of that file is read from disk. */
 void scratch_forget_program(struct scratch_machine *scratch, const char *path);
 

@@ -56,7 +56,6 @@ static void recorded(void **state)
     }
 }
 
-#define SHIM "/usr/lib/shim/shimx64.efi" /* unsigned */
 #define ANOTHER_GRUB "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed"
 
 /* The variables that shim leaves for the system, with no keys of the owner's. */
@@ -67,7 +66,7 @@ static void set_owner_keys(const struct scratch_machine *scratch)
         struct error error = { 0 };
         size_t size;
 
-        if (shim_vendor_lists(SHIM, revoked, &lists, &size, &error))
+        if (shim_vendor_lists(SCRATCH_SHIM, revoked, &lists, &size, &error))
             fail_msg("%s", error.text);
         scratch_set_variable(scratch, vendor_shim, revoked ? "MokListXRT" : "MokListRT", lists, size);
     }
@@ -99,10 +98,58 @@ static void grub_that_nobody_vouches_for(void **state)
     (void)state;
     scratch_machine_start(&scratch, recorded_logs[2]);
     set_owner_keys(&scratch);
-    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", SHIM);
+    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", SCRATCH_SHIM);
     scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
     predict(&scratch, &prediction);
     assert_unknown(&prediction, 1u << 7, "no key of this machine verifies");
+}
+
+/* A program that is started today; and one that is to come. */
+static void revoked_program(void **state)
+{
+    static const char loader[] = "esp/EFI/BOOT/grubx64.efi";
+
+    (void)state;
+    for (int is_new = 0; is_new < 2; is_new++)
+        for (int is_listed = 0; is_listed < 2; is_listed++) {
+            cleanup(scratch_machine_end) struct scratch_machine scratch;
+            cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+            uint8_t list[SCRATCH_LIST_BYTES];
+
+            scratch_machine_start(&scratch, recorded_logs[2]);
+            set_owner_keys(&scratch);
+            machine_copy(&scratch, loader, ANOTHER_GRUB);
+            if (is_new)
+                scratch_forget_program(&scratch, loader);
+            scratch_hash_list(is_listed ? ANOTHER_GRUB : SCRATCH_SHIM, list);
+            scratch_set_variable(&scratch, vendor_database, "dbx", list, sizeof(list));
+            predict(&scratch, &prediction);
+            assert_unknown(&prediction, is_listed ? 1u << 7 : 0, "dbx revokes");
+        }
+}
+
+/* What shim does not start: by the certificate that signed it. */
+static void revoked_by_shim(void **state)
+{
+    cleanup(scratch_machine_end) struct scratch_machine scratch;
+    cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
+    cleanup(free_ptr) uint8_t *lists = NULL;
+    struct error error = { 0 };
+    size_t size;
+
+    (void)state;
+    scratch_machine_start(&scratch, recorded_logs[2]);
+    set_owner_keys(&scratch);
+    assert_int_equal(shim_vendor_lists(SCRATCH_SHIM, false, &lists, &size, &error), 0);
+    scratch_set_variable(&scratch, vendor_shim, "MokListXRT", lists, size);
+    machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", ANOTHER_GRUB);
+    predict(&scratch, &prediction);
+    assert_unknown(&prediction, 0, "");
+    boot_prediction_free(&prediction);
+    prediction = (struct boot_prediction){ 0 };
+    scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
+    predict(&scratch, &prediction);
+    assert_unknown(&prediction, 1u << 7, "MokListX revokes");
 }
 
 /* One that brings the same keys; but nobody has signed it. */
@@ -115,7 +162,7 @@ static void new_shim(void **state)
     (void)state;
     scratch_machine_start(&scratch, recorded_logs[2]);
     set_owner_keys(&scratch);
-    machine_copy(&scratch, "esp/EFI/BOOT/BOOTX64.EFI", SHIM);
+    machine_copy(&scratch, "esp/EFI/BOOT/BOOTX64.EFI", SCRATCH_SHIM);
     scratch_forget_program(&scratch, "esp/EFI/BOOT/BOOTX64.EFI");
     scratch_forget_program(&scratch, "esp/EFI/BOOT/grubx64.efi");
     machine_copy(&scratch, "esp/EFI/BOOT/grubx64.efi", ANOTHER_GRUB);
@@ -161,6 +208,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(recorded),
         cmocka_unit_test(new_grub),
         cmocka_unit_test(grub_that_nobody_vouches_for),
+        cmocka_unit_test(revoked_program),
+        cmocka_unit_test(revoked_by_shim),
         cmocka_unit_test(new_shim),
         cmocka_unit_test(programs_that_are_gone),
         cmocka_unit_test(another_db),

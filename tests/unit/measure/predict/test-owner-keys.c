@@ -18,46 +18,11 @@
 
 /* Programs of Debian's: GRUB twice, signed by the key that shim brings, and shim without a signature. */
 #define GRUB "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed"
-#define UNSIGNED "/usr/lib/shim/shimx64.efi"
-#define LIST_BYTES (28 + 16 + 32)
-
-static const uint8_t sha256_type[16] = { 0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
-                                         0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28 };
-
-/* A list of one program's hash. */
-static void make_list(const char *program, uint8_t ret[LIST_BYTES])
-{
-    struct digest ignored;
-    struct error error = { 0 };
-
-    memset(ret, 0, LIST_BYTES);
-    memcpy(ret, sha256_type, sizeof(sha256_type));
-    ret[16] = LIST_BYTES;
-    ret[24] = 16 + 32;
-    if (program_hash(program, HASH_SHA256, ret + LIST_BYTES - 32, &ignored, &error))
-        fail_msg("%s", error.text);
-}
-
-/* The keys that shim brings, and a list behind them; NULL: none. */
-static void set_keys(const struct scratch_machine *scratch, const uint8_t *list)
-{
-    cleanup(free_ptr) uint8_t *lists = NULL;
-    struct error error = { 0 };
-    size_t size;
-
-    if (shim_vendor_lists(UNSIGNED, false, &lists, &size, &error))
-        fail_msg("%s", error.text);
-    lists = realloc(lists, size + LIST_BYTES);
-    assert_non_null(lists);
-    if (list)
-        memcpy(lists + size, list, LIST_BYTES);
-    scratch_set_variable(scratch, vendor_shim, "MokListRT", lists, size + (list ? LIST_BYTES : 0));
-}
 
 /* What mokutil --import leaves. */
 static void ask_for(const struct scratch_machine *scratch, const uint8_t *list)
 {
-    scratch_set_variable(scratch, vendor_shim, "MokNew", list, LIST_BYTES);
+    scratch_set_variable(scratch, vendor_shim, "MokNew", list, SCRATCH_LIST_BYTES);
     scratch_set_variable(scratch, vendor_shim, "MokAuth", "a password's hash", 17);
 }
 
@@ -65,7 +30,7 @@ static void ask_for(const struct scratch_machine *scratch, const uint8_t *list)
 static void start(struct scratch_machine *scratch)
 {
     scratch_machine_start(scratch, recorded_logs[0]);
-    set_keys(scratch, NULL);
+    scratch_set_owner_keys(scratch, NULL);
     machine_copy(scratch, "esp/EFI/BOOT/grubx64.efi", GRUB);
     scratch_forget_program(scratch, "esp/EFI/BOOT/grubx64.efi");
 }
@@ -123,7 +88,7 @@ static void enrolled_keys(void **state)
     static const struct {
         const char *program;
         bool vouches;
-    } cases[] = { { UNSIGNED, false }, { GRUB, true } };
+    } cases[] = { { SCRATCH_SHIM, false }, { GRUB, true } };
 
     (void)state;
     for (size_t i = 0; i < array_size(cases); i++) {
@@ -131,12 +96,12 @@ static void enrolled_keys(void **state)
         cleanup(scratch_machine_end) struct scratch_machine scratch;
         cleanup(boot_prediction_free) struct boot_prediction prediction = { 0 };
         struct error error;
-        uint8_t list[LIST_BYTES], digest[HASH_MAX_BYTES];
+        uint8_t list[SCRATCH_LIST_BYTES], digest[HASH_MAX_BYTES];
         cleanup(free_ptr) uint8_t *authority = NULL;
         size_t size;
 
         start(&scratch);
-        make_list(cases[i].program, list);
+        scratch_hash_list(cases[i].program, list);
         ask_for(&scratch, list);
         assert_int_equal(mok_request_answer(scratch.variables, true, &changed, &error), 0);
         scratch.machine.changed = &changed;
@@ -159,14 +124,14 @@ static void manager_to_come(void **state)
 {
     cleanup(scratch_machine_end) struct scratch_machine scratch;
     cleanup(boot_prediction_free) struct boot_prediction before = { 0 }, prediction = { 0 };
-    uint8_t list[LIST_BYTES];
+    uint8_t list[SCRATCH_LIST_BYTES];
     size_t programs;
 
     (void)state;
     start(&scratch);
     predict(&scratch, false, &before);
     programs = count(&before, 4);
-    make_list(UNSIGNED, list);
+    scratch_hash_list(SCRATCH_SHIM, list);
     ask_for(&scratch, list);
     machine_copy(&scratch, "esp/EFI/BOOT/mmx64.efi", "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed");
     predict(&scratch, false, &prediction);
@@ -186,17 +151,17 @@ static void manager_of_another_key(void **state)
 {
     cleanup(scratch_machine_end) struct scratch_machine scratch;
     cleanup(boot_prediction_free) struct boot_prediction before = { 0 }, prediction = { 0 };
-    uint8_t list[LIST_BYTES];
+    uint8_t list[SCRATCH_LIST_BYTES];
     size_t events;
 
     (void)state;
     start(&scratch);
-    make_list(UNSIGNED, list);
-    set_keys(&scratch, list);
+    scratch_hash_list(SCRATCH_SHIM, list);
+    scratch_set_owner_keys(&scratch, list);
     predict(&scratch, false, &before);
     events = count(&before, 7);
     ask_for(&scratch, list);
-    machine_copy(&scratch, "esp/EFI/BOOT/mmx64.efi", UNSIGNED);
+    machine_copy(&scratch, "esp/EFI/BOOT/mmx64.efi", SCRATCH_SHIM);
     predict(&scratch, false, &prediction);
     assert_int_equal(prediction.unknown & 1u << 7, 0);
     assert_int_equal(count(&prediction, 7), events + 1);
@@ -209,16 +174,16 @@ static void manager_that_is_not_known(void **state)
 {
     cleanup(scratch_machine_end) struct scratch_machine scratch;
     cleanup(boot_prediction_free) struct boot_prediction gone = { 0 }, foreign = { 0 };
-    uint8_t list[LIST_BYTES];
+    uint8_t list[SCRATCH_LIST_BYTES];
 
     (void)state;
     start(&scratch);
-    make_list(GRUB, list);
+    scratch_hash_list(GRUB, list);
     ask_for(&scratch, list);
     predict(&scratch, false, &gone);
     assert_int_equal(gone.unknown & PCRS_OF_SHIM, PCRS_OF_SHIM);
     assert_non_null(strstr(gone.reasons[4], "MokManager"));
-    machine_copy(&scratch, "esp/EFI/BOOT/mmx64.efi", UNSIGNED);
+    machine_copy(&scratch, "esp/EFI/BOOT/mmx64.efi", SCRATCH_SHIM);
     predict(&scratch, false, &foreign);
     assert_int_equal(foreign.unknown & PCRS_OF_SHIM, 1u << 7);
     assert_non_null(strstr(foreign.reasons[7], "no key of this machine verifies"));

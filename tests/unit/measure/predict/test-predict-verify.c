@@ -14,8 +14,6 @@
 
 /* Programs of Debian's: one that is signed by the key that shim brings, and shim without a signature. */
 #define SIGNED "/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed"
-#define UNSIGNED "/usr/lib/shim/shimx64.efi"
-#define LIST_BYTES (28 + 16 + 32) /* EFI_SIGNATURE_LIST with one SHA-256 */
 #define NEVER_KNOWN (1u << 10 | 0x7e0000u)
 
 static void verify(const struct grub_machine *machine, struct verification *ret)
@@ -121,37 +119,20 @@ static void changed_variable(void **state)
     assert_non_null(strstr(verification.reason[7], "KEK"));
 }
 
-/* Shim's own keys, and behind them the hash of a program that nobody has signed. */
-static void set_keys(const struct scratch_machine *scratch)
-{
-    uint8_t list[LIST_BYTES] = { 0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,       0xac,
-                                 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28, LIST_BYTES, [24] = 16 + 32 };
-    cleanup(free_ptr) uint8_t *lists = NULL;
-    struct error error = { 0 };
-    struct digest ignored;
-    size_t size = 0;
-
-    if (program_hash(UNSIGNED, HASH_SHA256, list + LIST_BYTES - 32, &ignored, &error) ||
-        shim_vendor_lists(UNSIGNED, false, &lists, &size, &error))
-        fail_msg("%s", error.text);
-    lists = realloc(lists, size + sizeof(list));
-    assert_non_null(lists);
-    memcpy(lists + size, list, sizeof(list));
-    scratch_set_variable(scratch, vendor_shim, "MokListRT", lists, size + sizeof(list));
-}
-
 /* Another GRUB, for which another key vouches: of who vouches for what, this boot says nothing any more. */
 static void changed_program(void **state)
 {
     cleanup(grub_machine_end) struct grub_machine machine;
     cleanup(verification_free) struct verification verification = { 0 };
+    uint8_t list[SCRATCH_LIST_BYTES];
 
     (void)state;
     grub_machine_start(&machine, "a");
-    set_keys(&machine.scratch);
+    scratch_hash_list(SCRATCH_SHIM, list);
+    scratch_set_owner_keys(&machine.scratch, list);
     machine_copy(&machine.scratch, "boot/vmlinuz-6.1.0-56-cloud-amd64", SIGNED);
     grub_machine_forget_file(&machine, "boot/vmlinuz-6.1.0-56-cloud-amd64");
-    machine_copy(&machine.scratch, "esp/EFI/BOOT/grubx64.efi", UNSIGNED);
+    machine_copy(&machine.scratch, "esp/EFI/BOOT/grubx64.efi", SCRATCH_SHIM);
     scratch_forget_program(&machine.scratch, "esp/EFI/BOOT/grubx64.efi");
     verify(&machine, &verification);
     assert_int_equal(verification.result[4], VERIFY_CHANGED);
