@@ -35,7 +35,9 @@ static void set_modes(int fd, const struct termios *modes)
         continue;
 }
 
-static void write_text(int fd, const char *text)
+/* False, with errno, when it cannot be written. Output that is stopped (Ctrl+S) is given up after a while, and will go
+ * on some time. */
+static bool write_text(int fd, const char *text)
 {
     size_t left = strlen(text);
 
@@ -48,11 +50,20 @@ static void write_text(int fd, const char *text)
             left -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
             if (poll(&ready, 1, WRITE_PATIENCE_MS) == 0)
-                return;
+                return true;
         } else if (n == 0 || errno != EINTR) {
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+/* A question that nobody can see is not asked. */
+static int show_prompt(struct terminal *terminal, const char *prompt, struct error *error)
+{
+    if (write_text(terminal->fd, prompt))
+        return 0;
+    return error_set(error, ERROR_USAGE, "cannot write to the terminal: %s", strerror(errno));
 }
 
 static int prepare_modes(struct terminal *terminal, struct error *error)
@@ -202,9 +213,8 @@ static int read_byte(struct terminal *terminal, struct line *line, struct error 
 
 static int read_line(struct terminal *terminal, const char *prompt, struct line *line, struct error *error)
 {
-    int r = 0, signal_number;
+    int r = show_prompt(terminal, prompt, error), signal_number;
 
-    write_text(terminal->fd, prompt);
     while (!r && !line->complete) {
         r = wait_for_input(terminal, &signal_number, error);
         if (!r && !signal_number) {
@@ -212,12 +222,11 @@ static int read_line(struct terminal *terminal, const char *prompt, struct line 
         } else if (!r) {
             line->bytes.size = 0;
             line->too_long = false;
-            r = pass_on_signal(terminal, signal_number, error);
-            write_text(terminal->fd, r ? "" : prompt);
+            r = pass_on_signal(terminal, signal_number, error) ?: show_prompt(terminal, prompt, error);
         }
     }
     if (terminal->echo == TERMINAL_NO_ECHO)
-        write_text(terminal->fd, "\n");
+        (void)write_text(terminal->fd, "\n");
     if (!r && line->too_long)
         r = error_set(error, ERROR_WRONG_PIN, "more than %d bytes were typed", ASK_MAX_BYTES);
     return r;
@@ -261,7 +270,7 @@ static int feed_byte(struct terminal *terminal, const struct terminal_editor *ed
         return error_set(error, ERROR_USAGE, "the input ended before a line was typed");
     if (*ret == TERMINAL_EDIT_ANEW)
         (void)tcflush(terminal->fd, TCIFLUSH);
-    write_text(terminal->fd, show);
+    (void)write_text(terminal->fd, show);
     return 0;
 }
 
@@ -269,21 +278,19 @@ static int edit_line(struct terminal *terminal, const char *prompt, const struct
                      struct error *error)
 {
     enum terminal_edit edit = TERMINAL_EDIT_MORE;
-    int r = 0, signal_number;
+    int r = show_prompt(terminal, prompt, error), signal_number;
 
     editor->start(editor->context);
-    write_text(terminal->fd, prompt);
     while (!r && edit != TERMINAL_EDIT_DONE) {
         r = wait_for_input(terminal, &signal_number, error);
         if (!r && !signal_number) {
             r = feed_byte(terminal, editor, &edit, error);
         } else if (!r) {
             editor->start(editor->context);
-            r = pass_on_signal(terminal, signal_number, error);
-            write_text(terminal->fd, r ? "" : prompt);
+            r = pass_on_signal(terminal, signal_number, error) ?: show_prompt(terminal, prompt, error);
         }
     }
-    write_text(terminal->fd, "\n");
+    (void)write_text(terminal->fd, "\n");
     return r;
 }
 
@@ -302,7 +309,7 @@ void terminal_show(const char *path, const char *text)
     cleanup(close_fd) int fd = open_terminal(path);
 
     if (fd >= 0 && isatty(fd))
-        write_text(fd, text);
+        (void)write_text(fd, text);
 }
 
 bool terminal_save(const char *path, struct termios *ret)
@@ -331,7 +338,7 @@ static void show_time_left(struct terminal *terminal, const char *text, uint64_t
     else
         snprintf(line, sizeof(line), "\r%s %llu:%02llu   ", text, (unsigned long long)left_s / 60,
                  (unsigned long long)left_s % 60);
-    write_text(terminal->fd, line);
+    (void)write_text(terminal->fd, line);
 }
 
 /* One second, or less when something comes. */
@@ -365,6 +372,6 @@ int terminal_wait(const char *path, const struct ask_wait *wait, bool *ret_over,
         r = wait_a_second(&terminal, &line, error);
     }
     if (terminal.signals >= 0)
-        write_text(terminal.fd, "\n");
+        (void)write_text(terminal.fd, "\n");
     return r;
 }

@@ -13,8 +13,9 @@
 
 enum terminal_echo { TERMINAL_ECHO, TERMINAL_NO_ECHO };
 
-/* Writes the prompt as it is and reads a line. Errors as ask_secret(); ERROR_FAILED when a signal, which the process
- * survived, asked it to end. What was typed before the prompt is dropped. */
+/* Writes the prompt as it is and reads a line. Errors as ask_secret(), also where the prompt cannot be shown;
+ * ERROR_FAILED when a signal, which the process survived, asked it to end. What was typed before the prompt is dropped.
+ */
 int terminal_ask(const char *path, const char *prompt, enum terminal_echo echo, struct secret *ret,
                  struct error *error);
 
