@@ -176,6 +176,14 @@ int file_remove_folder(const char *path, struct error *error)
     return sync_folder_of(path, error);
 }
 
+int file_find(const char *path, bool *ret, struct error *error)
+{
+    *ret = access(path, F_OK) == 0;
+    if (!*ret && errno != ENOENT && errno != ENOTDIR)
+        return error_errno(error, errno, "cannot tell whether \"%s\" is there", path);
+    return 0;
+}
+
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);

@@ -24,6 +24,9 @@ int file_write(const char *path, const void *bytes, size_t size, mode_t mode, st
 /* Removes the file if it is there, and syncs its folder. */
 int file_remove(const char *path, struct error *error);
 
+/* Whether there is a file, folder or link of that name; ERROR_FAILED when that cannot be told. */
+int file_find(const char *path, bool *ret, struct error *error);
+
 /* False only when it is certain that nothing is there: what cannot be looked at fails when it is opened. */
 bool file_exists(const char *path);
 

@@ -40,12 +40,14 @@ static int take_lock(struct state *state, struct error *error)
     return 0;
 }
 
-/* Without memory that might not be had: a file that is there must not be taken for one that is not. */
-static bool has_file(const struct state *state, const char *name)
+/* What is there decides which authority counts: where it cannot be told, nothing is done. */
+static int has_file(const struct state *state, const char *name, bool *ret, struct error *error)
 {
-    char path[PATH_MAX];
+    cleanup(free_ptr) char *path = NULL;
+    int r = path_of(state, name, &path, error);
 
-    return snprintf(path, sizeof(path), "%s/%s", state->folder, name) >= (int)sizeof(path) || file_exists(path);
+    *ret = false;
+    return r ?: file_find(path, ret, error);
 }
 
 /* ---- rotation of the authority ---- */
@@ -54,12 +56,17 @@ static bool has_file(const struct state *state, const char *name)
 static int place_of(const struct state *state, const char *name, char **ret, struct error *error)
 {
     cleanup(free_ptr) char *next = NULL;
+    bool complete, is_next = false;
+    int r;
 
     if (asprintf(&next, STATE_NEXT "/%s", name) < 0) {
         next = NULL;
         return error_no_memory(error);
     }
-    return path_of(state, has_file(state, COMPLETE) && has_file(state, next) ? next : name, ret, error);
+    r = has_file(state, COMPLETE, &complete, error);
+    if (!r && complete)
+        r = has_file(state, next, &is_next, error);
+    return r ?: path_of(state, is_next ? next : name, ret, error);
 }
 
 static int path_of_rotated(const struct state *state, const char *folder, const char *name, char **ret,
@@ -75,13 +82,16 @@ static int path_of_rotated(const struct state *state, const char *folder, const 
 static int switch_file(const struct state *state, const char *name, struct error *error)
 {
     cleanup(free_ptr) char *next = NULL, *here = NULL, *retired = NULL;
+    bool is_next = false, is_here = false;
     int r = path_of_rotated(state, STATE_NEXT, name, &next, error);
 
     r = r ?: path_of(state, name, &here, error);
     r = r ?: path_of_rotated(state, STATE_RETIRED, name, &retired, error);
-    if (r || !file_exists(next))
+    r = r ?: file_find(next, &is_next, error);
+    r = r ?: file_find(here, &is_here, error);
+    if (r || !is_next)
         return r;
-    if (file_exists(here))
+    if (is_here)
         r = file_link(here, retired, error);
     return r ?: file_move(next, here, error);
 }
@@ -168,18 +178,22 @@ static int read_other_index(struct state *state, const char *path, struct error 
 static int load_rotation(struct state *state, struct error *error)
 {
     cleanup(free_ptr) char *other = NULL;
-    bool complete = has_file(state, COMPLETE);
-    int r;
+    bool complete, retired, next, retired_pins;
+    int r = has_file(state, COMPLETE, &complete, error);
 
-    if (complete || has_file(state, STATE_RETIRED))
+    r = r ?: has_file(state, STATE_RETIRED, &retired, error);
+    r = r ?: has_file(state, STATE_NEXT, &next, error);
+    r = r ?: has_file(state, STATE_RETIRED "/pins.json", &retired_pins, error);
+    if (r)
+        return r;
+    if (complete || retired)
         state->rotation = ROTATION_WAITING;
-    else if (has_file(state, STATE_NEXT))
+    else if (next)
         state->rotation = ROTATION_BEGUN;
     else
         return 0;
     if (complete) /* the switch was cut, and who only reads cannot finish it */
-        r = path_of_rotated(state, has_file(state, STATE_RETIRED "/pins.json") ? STATE_RETIRED : ".", "pins.json",
-                            &other, error);
+        r = path_of_rotated(state, retired_pins ? STATE_RETIRED : ".", "pins.json", &other, error);
     else
         r = path_of_rotated(state, state->rotation == ROTATION_BEGUN ? STATE_NEXT : STATE_RETIRED, "pins.json", &other,
                             error);
@@ -295,13 +309,16 @@ static int open_folder(struct state *state, enum state_mode mode, struct error *
 
 int state_open(const char *folder, enum state_mode mode, struct state *ret, struct error *error)
 {
+    bool complete = false;
     int r;
 
     *ret = (struct state){ .folder = strdup(folder ? folder : STATE_FOLDER), .lock = -1 };
     if (!ret->folder)
         return error_no_memory(error);
     r = open_folder(ret, mode, error);
-    if (!r && mode != STATE_READ && has_file(ret, COMPLETE))
+    if (!r && mode != STATE_READ)
+        r = has_file(ret, COMPLETE, &complete, error);
+    if (!r && complete)
         r = finish_switch(ret, error);
     if (!r)
         r = load_rotation(ret, error);

@@ -4,6 +4,7 @@
 #include "scratch.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -341,6 +342,27 @@ static void removes_empty_folders(void **state)
     assert_false(file_exists(folder));
 }
 
+static void found_or_not_or_not_known(void **state)
+{
+    char name[NAME_MAX + 2];
+    struct error error;
+    bool found;
+
+    (void)state;
+    assert_int_equal(file_find(scratch_path(&scratch, "a"), &found, &error), 0);
+    assert_false(found);
+    assert_int_equal(file_write(scratch_path(&scratch, "a"), "", 0, 0600, &error), 0);
+    assert_int_equal(file_find(scratch_path(&scratch, "a"), &found, &error), 0);
+    assert_true(found);
+    assert_int_equal(file_find(scratch_path(&scratch, "a/b"), &found, &error), 0);
+    assert_false(found);
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = 0;
+    assert_int_equal(file_find(name, &found, &error), ERROR_FAILED);
+    assert_false(found);
+    assert_true(file_exists(name)); /* for all that is known */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(failed_writes_leave_nothing, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(removes_what_is_there_or_not, make_scratch, remove_scratch),
         cmocka_unit_test(paths_are_joined),
+        cmocka_unit_test_setup_teardown(found_or_not_or_not_known, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(folders_and_those_above, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(folders_that_cannot_be, make_scratch, remove_scratch),
         cmocka_unit_test_setup_teardown(moves_and_links, make_scratch, remove_scratch),
