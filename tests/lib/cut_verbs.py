@@ -4,7 +4,6 @@ A new verb, or a new form of one, is a class here and a name in VERBS; tests/swt
 """
 
 import json
-import re
 
 import eventlog
 import recovery
@@ -310,12 +309,6 @@ class ResumeNoPin(Resume, SuspendNoPin):
 
 # ---- recovery-key ----
 
-def shown_key(result) -> str:
-    """The recovery key that was on stdout; empty without one."""
-    match = re.search(recovery.KEY, result.stdout)
-    return match.group() if match else ""
-
-
 class RecoveryAdd(Verb):
     """By the PIN: the PIN opens all the time, and a key counts only when it was shown."""
 
@@ -324,7 +317,7 @@ class RecoveryAdd(Verb):
 
     def opens(self, bench, facts, cut):
         counted = recovery.listed(bench, bench.volumes[0])
-        assert not counted or recovery.check(bench, bench.volumes[0], shown_key(cut)).rc == 0
+        assert not counted or recovery.check(bench, bench.volumes[0], recovery.shown_key(cut)).rc == 0
         super().opens(bench, facts, cut)
         return len(counted)
 
@@ -351,7 +344,7 @@ class RecoveryRotate(Verb):
     def opens(self, bench, facts, cut):
         super().opens(bench, facts, cut)
         (volume,) = bench.volumes
-        good = [key for key in (facts["key"], shown_key(cut)) if key and recovery.check(bench, volume, key).rc == 0]
+        good = [key for key in (facts["key"], recovery.shown_key(cut)) if key and recovery.check(bench, volume, key).rc == 0]
         assert good
         return good[0]
 

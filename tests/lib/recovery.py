@@ -27,6 +27,12 @@ def check(bench, volume, key):
     return bench.bootseal("recovery-key", "--json", "check", volume, key=key)
 
 
+def shown_key(result) -> str:
+    """The recovery key that a program has shown; empty without one."""
+    match = re.search(KEY, result.stdout)
+    return match.group() if match else ""
+
+
 def with_typo(key: str, group: int) -> str:
     """The key with one digit of a group (from 1 on) changed."""
     groups = key.split("-")
