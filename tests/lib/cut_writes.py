@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from bootseal import BUILD
+from preload import preload
 
 LIBRARY = BUILD / "tests/cut-writes.so"
 STATUS_CUT = 111
@@ -31,13 +32,13 @@ def environment(volume, number: int, torn=False) -> dict:
 
 def at(folder, number: int, torn=False) -> dict:
     """What makes a program end at this change under FOLDER, whatever it is."""
-    return {"LD_PRELOAD": str(LIBRARY), "CUT_FOLDER": str(folder), "CUT_AT": str(number),
+    return {**preload(LIBRARY), "CUT_FOLDER": str(folder), "CUT_AT": str(number),
             **({"CUT_TORN": "1"} if torn else {})}
 
 
 def traced(folder, trace) -> dict:
     """What makes a program note its changes under FOLDER in the file TRACE."""
-    return {"LD_PRELOAD": str(LIBRARY), "CUT_FOLDER": str(folder), "CUT_TRACE": str(trace)}
+    return {**preload(LIBRARY), "CUT_FOLDER": str(folder), "CUT_TRACE": str(trace)}
 
 
 def read_trace(trace) -> list:

@@ -8,6 +8,7 @@ import pytest
 
 import recovery
 from bootseal import PASSPHRASE, PIN, PROMPT, Boot, check_schema, tries_left
+from preload import sanitizer
 
 WRONG_PIN = "1111111111"
 OTHER_BOOT = {9: b"another initrd"}
@@ -276,7 +277,8 @@ def test_token_that_names_the_passphrases_keyslot(bench, enrolled, made):
 def cut_at_write(bench, argv, volume, count: int):
     """Run a program that is killed at its COUNT-th write to the volume, which is not done."""
     return bench.run(["strace", "-f", "-qq", "-o", bench.folder / "strace.log", "-P", volume.path, "-e",
-                      "trace=write,pwrite64", "-e", f"inject=write,pwrite64:error=EIO:signal=KILL:when={count}", *argv])
+                      "trace=write,pwrite64", "-e", f"inject=write,pwrite64:error=EIO:signal=KILL:when={count}", *argv],
+                     environment=sanitizer("detect_leaks=0"))  # LeakSanitizer traces too, and there can be only one
 
 
 def every_cut(bench, volume, argv):
