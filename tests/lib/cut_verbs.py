@@ -344,7 +344,8 @@ class RecoveryRotate(Verb):
     def opens(self, bench, facts, cut):
         super().opens(bench, facts, cut)
         (volume,) = bench.volumes
-        good = [key for key in (facts["key"], recovery.shown_key(cut)) if key and recovery.check(bench, volume, key).rc == 0]
+        known = filter(None, (facts["key"], recovery.shown_key(cut)))
+        good = [key for key in known if recovery.check(bench, volume, key).rc == 0]
         assert good
         return good[0]
 
