@@ -16,7 +16,7 @@ import time
 
 from pcap import NAMES
 
-ATTEMPTS = 50
+ATTEMPTS = 1000
 
 
 def _listen_on_two_ports() -> tuple:
