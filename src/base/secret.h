@@ -42,9 +42,8 @@ void secret_free(struct secret *secret);
 struct secret secret_take(struct secret *secret);
 
 /*
- * From now on libcrypto wipes all memory that it gives back: what it reads or computes keys from, it would leave as it
- * is, and so do the libraries that are built on it. For a program, before anything has used libcrypto; false after
- * that, with nothing changed.
+ * From now on libcrypto wipes all memory that it frees: by itself it leaves there what it has read a key from. For a
+ * program, before anything has used libcrypto; false after that, with nothing changed.
  */
 bool secret_wipe_libcrypto(void);
 

@@ -177,7 +177,8 @@ int tpm_auth_set(struct tpm *tpm, ESYS_TR reference, const struct secret *auth, 
 
 /*
  * Overwrites tpm2-tss's copies of the authValue of `reference`, of what `session` proved last, and of the last command
- * and answer. To be called right after every command that a secret went through. Nothing is sent.
+ * and answer; where it carries out nothing any more, all that is freed until tpm_context_free() is overwritten. To be
+ * called right after every command that a secret went through. Nothing is sent.
  */
 void tpm_wipe(struct tpm *tpm, ESYS_TR reference, ESYS_TR session);
 

@@ -22,9 +22,9 @@ struct measured {
 struct authorities {
     const struct running_boot *running;
     struct boot_prediction *prediction;
-    struct firmware_variable db, owner;          /* db and MokListRT */
-    struct firmware_variable revoked, owner_not; /* dbx and MokListXRT, where there are such */
-    bool has_policy;                             /* SbatPolicy is set: shim may write SbatLevel */
+    struct firmware_variable db, owner;              /* db and MokListRT */
+    struct firmware_variable revoked, owner_revoked; /* dbx and MokListXRT, where there are such */
+    bool has_policy;                                 /* SbatPolicy is set: shim may write SbatLevel */
     bool new_shim;
     bool anew;            /* a program or a list is another one than in the running boot */
     bool new_revocations; /* dbx is */
@@ -37,7 +37,7 @@ static void authorities_free(struct authorities *authorities)
     firmware_variable_free(&authorities->db);
     firmware_variable_free(&authorities->owner);
     firmware_variable_free(&authorities->revoked);
-    firmware_variable_free(&authorities->owner_not);
+    firmware_variable_free(&authorities->owner_revoked);
     free(authorities->shim);
 }
 
@@ -200,7 +200,7 @@ static int refuse_revoked(struct authorities *authorities, size_t program, const
     if (authorities->anew || authorities->new_revocations)
         r = refuse_if_listed(authorities, path, &authorities->revoked, "dbx", error);
     if (!r && authorities->anew && !authorities->new_shim && is_shims_part(authorities, program))
-        r = refuse_if_listed(authorities, path, &authorities->owner_not, "shim's MokListX", error);
+        r = refuse_if_listed(authorities, path, &authorities->owner_revoked, "shim's MokListX", error);
     return r;
 }
 
@@ -323,7 +323,7 @@ static int read_lists(struct authorities *authorities, struct error *error)
                                       &authorities->revoked, &found, error);
     r = r
             ?: firmware_variable_read(machine->variables, machine->changed, vendor_shim, "MokListXRT",
-                                      &authorities->owner_not, &found, error);
+                                      &authorities->owner_revoked, &found, error);
     if (r)
         return r;
     authorities->anew = is_changed(authorities->running, "db", &authorities->db);
