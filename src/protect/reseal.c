@@ -60,18 +60,19 @@ static int nothing_enrolled(const struct state *state, struct error *error)
 
 int reseal_open(const struct reseal_request *request, struct state *state, struct error *error)
 {
-    bool lost;
+    bool lost, was_cut;
     int r = state_open(request->state_folder, STATE_CHANGE, state, error);
 
     if (!r && !state->has_pins)
         r = nothing_enrolled(state, error);
+    was_cut = !r && state->has_next;
     if (!r)
         r = provision_tpm(request->tpm, state, &lost, error);
     if (!r)
         r = approve_settle(request->tpm, state, lost, error);
     if (!r && !state->approval.object_count)
         r = nothing_enrolled(state, error);
-    return r;
+    return r || !was_cut ? r : approve_finish(state, error);
 }
 
 int reseal_begin(const struct reseal_request *request, struct state *state, struct pcr_values *ret_running,

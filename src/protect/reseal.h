@@ -58,7 +58,8 @@ int reseal_count_outlived(const struct reseal_request *request, const struct app
 
 /* ---- for others that change the approval ---- */
 
-/* What every change starts with: the lock, and a list in force that the TPM agrees with. */
+/* What every change starts with: the lock, and a list in force that the TPM agrees with. A change that was cut is
+ * finished or taken back before it, whether or not there is anything more to change. */
 int reseal_open(const struct reseal_request *request, struct state *state, struct error *error);
 
 /* The running boot's state, of the approval's PCRs and as boot-state.h has it. */

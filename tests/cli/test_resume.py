@@ -1,5 +1,8 @@
 """bootseal resume: a suspension is over at once, and nothing of it comes back."""
 
+import json
+
+import fail_calls
 from suspension import CHANGED, left, resume, suspend
 
 
@@ -24,6 +27,27 @@ def test_resume_ends_it(bench, enrolled):
     assert bench.unlock(enrolled).rc == 3
     bench.boot()
     assert bench.unlock(enrolled).rc == 0
+
+
+def lists_on_record(bench, volume):
+    """approval.json, and the header's copy of it."""
+    return [json.loads((bench.state / "approval.json").read_text(encoding="utf-8")), volume.token("bootseal-approval")]
+
+
+def test_cut_after_the_tpm_has_switched(bench, enrolled):
+    """status says what is in force, not what the records still say; the next verb finishes them, with nothing to do."""
+    suspend(bench, "--reboots", "5")
+
+    def cut(environment):
+        return bench.bootseal("resume", environment=environment)
+    result, _ = fail_calls.fail(cut, "own:rename", 2)  # the first writes both lists, the second the new one alone
+    assert result.rc == 1 and "a copy of it is not up to date" in result.stderr, result
+    assert all(document.get("next") for document in lists_on_record(bench, enrolled))
+    assert left(bench) is None
+    assert not resume(bench)["resumed"]
+    assert not any(document.get("next") for document in lists_on_record(bench, enrolled))
+    bench.boot(CHANGED)
+    assert bench.unlock(enrolled).rc == 3
 
 
 def test_resume_renews_a_secret_without_a_pin(bench, volume):

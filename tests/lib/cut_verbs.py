@@ -284,6 +284,7 @@ class Resume(Suspend):
 
     def check(self, bench, facts):
         self.opens(bench, facts, None)
+        assert left(bench) is None
         reboot(bench, CHANGED)
         assert bench.unlock_all().rc == 3
 

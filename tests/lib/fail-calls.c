@@ -1,7 +1,8 @@
 /*
  * For LD_PRELOAD: one call of the program fails, as when memory is short or a disk breaks.
  *
- *   FAIL_CALLS      "own": calls of the C library from the program itself; "all": allocations from libraries too
+ *   FAIL_CALLS      "own": calls of the C library from the program itself; "own:NAME": those of one function; "all":
+ *                   allocations from libraries too
  *   FAIL_CALLS_AT   which one, from 1 on; 0 or unset: none
  *   FAIL_CALLS_LOG  a file to which the name of the call that failed is written, or, when all is over, their number
  *
@@ -32,7 +33,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-static const char *mode, *log_path;
+static const char *mode, *only, *log_path; /* only: ":NAME" */
 static unsigned long at;
 static pid_t program;
 static uintptr_t first, last; /* where the program itself lies */
@@ -61,6 +62,7 @@ __attribute__((constructor)) static void start(void)
     const char *number = getenv("FAIL_CALLS_AT");
 
     mode = getenv("FAIL_CALLS");
+    only = mode ? strchr(mode, ':') : NULL;
     log_path = getenv("FAIL_CALLS_LOG");
     at = number ? strtoul(number, NULL, 10) : 0;
     program = getpid();
@@ -93,6 +95,8 @@ static bool is_own(const void *caller)
 static bool fails(const char *name, const void *caller, bool is_allocation, int number)
 {
     if (!active || !mode || (!is_own(caller) && !(is_allocation && strcmp(mode, "all") == 0)) || getpid() != program)
+        return false;
+    if (only && strcmp(only + 1, name) != 0)
         return false;
     if (++count != at)
         return false;

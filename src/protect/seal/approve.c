@@ -131,12 +131,12 @@ static int write_index(struct tpm *tpm, struct state *state, const struct approv
     return r ? r : tpm_index_write(tpm, &state->pins.index, &digest, &signer, error);
 }
 
-static void promote_next(struct state *state)
+static void swap_lists(struct state *state)
 {
-    approval_free(&state->approval);
+    struct approval approval = state->approval;
+
     state->approval = state->next;
-    state->next = (struct approval){ 0 };
-    state->has_next = false;
+    state->next = approval;
 }
 
 static void drop_next(struct state *state)
@@ -156,6 +156,14 @@ static int matches(const struct approval *approval, const struct digest *held, b
     r = approval_digest(approval, &digest, error);
     *ret = !r && digest_equal(&digest, held);
     return r;
+}
+
+int approve_finish(struct state *state, struct error *error)
+{
+    int r = state_save_approval(state, error);
+
+    r = r ?: write_tokens(state, error);
+    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
 }
 
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error)
@@ -180,11 +188,9 @@ int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, 
         r = write_index(tpm, state, &state->next, error);
     if (r)
         return error_prefix(error, "cannot change the approval");
-    promote_next(state);
-    r = state_save_approval(state, error);
-    if (!r)
-        r = write_tokens(state, error);
-    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
+    swap_lists(state);
+    drop_next(state);
+    return approve_finish(state, error);
 }
 
 /* The headers may hold any older list: the steps of a change see to it that there is a way in after each of them. */
@@ -196,35 +202,30 @@ static int write_again(struct tpm *tpm, struct state *state, struct error *error
     return r ? r : approve_switch(tpm, state, &same, error);
 }
 
-int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error *error)
+int approve_find_in_force(struct tpm *tpm, struct state *state, bool *ret, struct error *error)
 {
     struct digest held = { 0 };
-    bool in_force = false, switched = false;
-    int r = 0;
+    int r = tpm_index_read(tpm, &state->pins.index, &held, error);
 
-    if (!state->has_approval || !state->approval.object_count) {
-        if (state->has_next && !lost)
-            r = tpm_index_read(tpm, &state->pins.index, &held, error);
-        if (!r && state->has_next)
-            r = matches(&state->next, &held, &switched, error);
-        if (!r)
-            switched ? promote_next(state) : drop_next(state);
+    *ret = false;
+    r = r ?: matches(&state->approval, &held, ret, error);
+    if (r || *ret || !state->has_next)
         return r;
-    }
-    if (!lost) {
-        r = tpm_index_read(tpm, &state->pins.index, &held, error);
-        if (!r)
-            r = matches(&state->approval, &held, &in_force, error);
-        if (!r && state->has_next)
-            r = matches(&state->next, &held, &switched, error);
-    }
+    r = matches(&state->next, &held, ret, error);
+    if (*ret)
+        swap_lists(state);
+    return r;
+}
+
+int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error *error)
+{
+    bool is_approved = state->has_approval && state->approval.object_count, in_force = false;
+    int r = lost || !(is_approved || state->has_next) ? 0 : approve_find_in_force(tpm, state, &in_force, error);
+
     if (r)
         return r;
-    if (switched && !in_force)
-        promote_next(state);
-    else
-        drop_next(state);
-    return in_force || switched ? 0 : write_again(tpm, state, error);
+    drop_next(state);
+    return in_force || !is_approved ? 0 : write_again(tpm, state, error);
 }
 
 int approve_nothing(struct tpm *tpm, const struct state *state, struct error *error)

@@ -13,6 +13,10 @@
 #include "protect/state.h"
 #include "tpm/approval-index.h"
 
+/* Whether the index holds one of the two lists; that one becomes state->approval, and the other is state->next. Writes
+ * nothing. */
+int approve_find_in_force(struct tpm *tpm, struct state *state, bool *ret, struct error *error);
+
 /* Makes state->approval the list that the index holds, dropping a cut change. With `lost` (the index was made anew) the
  * list on record is written to it again. No approval yet: success, nothing done. */
 int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error *error);
@@ -22,6 +26,9 @@ int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error
  * ERROR_METADATA before anything is changed. Their headers are written, so a volume that the caller has open is
  * stale afterwards: approve_reopen() it. */
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error);
+
+/* Step 3 once more, for a change that was cut before it: approval.json and the tokens say what `state` does. */
+int approve_finish(struct state *state, struct error *error);
 
 /*
  * Takes objects out of the approval: each of `names` that is in it. With none left there is nothing to approve, so the

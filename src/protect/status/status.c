@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "protect/boot/boot-state.h"
+#include "protect/seal/approve.h"
 #include "protect/suspend.h"
 
 const char *status_state_name(enum status_state state)
@@ -56,6 +57,17 @@ bool status_is_suspended(const struct status *status)
     return status->has_suspension && suspension_reboots_left(&status->suspension, &status->now) > 0;
 }
 
+/* A change that was cut may have left the list in force beside the one before. Where the TPM cannot tell which it is,
+ * the record stands; an index that holds neither is doctor's. */
+static void read_approval(struct tpm *tpm, struct state *state)
+{
+    struct error ignored;
+    bool found;
+
+    if (tpm && state->has_next && !tpm_srk_use(tpm, &state->pins.srk, &ignored))
+        (void)approve_find_in_force(tpm, state, &found, &ignored);
+}
+
 /* Without a TPM to ask, it is taken to be as it was made. */
 static void read_suspension(const struct status_request *request, struct status *status)
 {
@@ -106,6 +118,7 @@ int status_read(const struct status_request *request, struct status *ret, struct
     if (!ret->volumes)
         return error_no_memory(error);
     read_tpm(request, &ret->tpm);
+    read_approval(request->tpm, &ret->state);
     read_boot(request, ret);
     read_suspension(request, ret);
     for (size_t i = 0; i < ret->volume_count; i++)
