@@ -215,6 +215,7 @@ def test_whether_a_file_is_there(bench, capsys, name):
 
 
 @pytest.mark.full
+@pytest.mark.sanitized
 @pytest.mark.parametrize("name", CASES)
 def test_every_call(bench, capsys, name):
     """Every call from the program itself."""
@@ -222,6 +223,7 @@ def test_every_call(bench, capsys, name):
 
 
 @pytest.mark.full
+@pytest.mark.sanitized
 @pytest.mark.parametrize("name", CASES)
 def test_allocations_of_libraries(bench, capsys, name):
     """Memory that a library cannot have while it works for the program."""
