@@ -27,9 +27,11 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
-    """FULL marks what only `tests/run full` has time for, XDIST_GROUP what must not run in two processes at once,
-    SANITIZED what a build with sanitizers is wanted for there, and UNSANITIZED what is nothing for such a build."""
+    """FULL marks what only `tests/run full` has time for; of that THREATS what `tests/run threats` runs too, and SANITIZED
+    what is for the build with sanitizers too. UNSANITIZED is not for that build at all, XDIST_GROUP not for two
+    processes at once."""
     config.addinivalue_line("markers", "full: one of many alike, or slow; not in the everyday run")
+    config.addinivalue_line("markers", "threats: no everyday test shows this row of the table in a measured boot")
     config.addinivalue_line("markers", "sanitized: in the full run, on the build with sanitizers too")
     config.addinivalue_line("markers", "unsanitized: of what a sanitizer replaces, or a build of its own")
     config.addinivalue_line("markers", "xdist_group: with others of this name in one process, where there are several")
