@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
-    """FULL marks what only `tests/run full` has time for; of that THREATS what `tests/run threats` runs too, and SANITIZED
+    """FULL marks what only `tests/run full` has time for; of that THREATS what `tests/run threats` runs too, SANITIZED
     what is for the build with sanitizers too. UNSANITIZED is not for that build at all, XDIST_GROUP not for two
     processes at once."""
     config.addinivalue_line("markers", "full: one of many alike, or slow; not in the everyday run")
