@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 import fail_calls
 from suspension import CHANGED, left, resume, suspend
 
@@ -34,20 +36,34 @@ def lists_on_record(bench, volume):
     return [json.loads((bench.state / "approval.json").read_text(encoding="utf-8")), volume.token("bootseal-approval")]
 
 
-def test_cut_after_the_tpm_has_switched(bench, enrolled):
-    """status says what is in force, not what the records still say; the next verb finishes them, with nothing to do."""
+@pytest.fixture
+def cut(bench, enrolled):
+    """A suspended machine whose `resume` was cut between the TPM's change and the records'."""
     suspend(bench, "--reboots", "5")
-
-    def cut(environment):
-        return bench.bootseal("resume", environment=environment)
-    result, _ = fail_calls.fail(cut, "own:rename", 2)  # the first writes both lists, the second the new one alone
+    # the first rename puts both lists on record, the second the new one alone
+    result, _ = fail_calls.fail(lambda environment: bench.bootseal("resume", environment=environment), "own:rename", 2)
     assert result.rc == 1 and "a copy of it is not up to date" in result.stderr, result
     assert all(document.get("next") for document in lists_on_record(bench, enrolled))
+    return enrolled
+
+
+def test_cut_after_the_tpm_has_switched(bench, cut):
+    """status says what is in force, not what the records still say; the next verb finishes them, with nothing to do."""
     assert left(bench) is None
     assert not resume(bench)["resumed"]
-    assert not any(document.get("next") for document in lists_on_record(bench, enrolled))
+    assert not any(document.get("next") for document in lists_on_record(bench, cut))
     bench.boot(CHANGED)
-    assert bench.unlock(enrolled).rc == 3
+    assert bench.unlock(cut).rc == 3
+
+
+def test_cut_and_a_later_version(bench, cut):
+    """What a later bootseal has written in the meantime is not written over."""
+    token = cut.token("bootseal-approval")
+    cut.put_token({**token, "version": token["version"] + 1})
+    before = cut.header()
+    result = bench.bootseal("resume")
+    assert result.rc == 9 and "cannot finish a change of the approval that was cut" in result.stderr, result
+    assert cut.header() == before and lists_on_record(bench, cut)[0]["next"]
 
 
 def test_resume_renews_a_secret_without_a_pin(bench, volume):
