@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#define EFI_TIME_BYTES 16
 #define CERTIFICATE_MAX_BYTES 65536 /* RSA-4096 with all extensions takes some 3000 */
 
 static const uint8_t x509_type[GUID_BYTES] = { 0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a,
@@ -13,6 +14,9 @@ static const uint8_t x509_type[GUID_BYTES] = { 0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x9
 
 static const uint8_t sha256_type[GUID_BYTES] = { 0x26, 0x16, 0xc4, 0xc1, 0x4c, 0x50, 0x92, 0x40,
                                                  0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28 };
+
+static const uint8_t x509_sha256_type[GUID_BYTES] = { 0x92, 0xa4, 0xd2, 0x3b, 0xc0, 0x96, 0x79, 0x40,
+                                                      0xb4, 0x20, 0xfc, 0xf9, 0x8e, 0xf1, 0x03, 0xed };
 
 /* Writes the subject's common name, or its organisation; false when the bytes are no certificate with either. */
 static bool put_subject(FILE *stream, struct span der)
@@ -104,11 +108,15 @@ bool signature_lists_are_good(struct span lists)
 
 enum signature_type signature_walk_type(const struct signature_walk *walk)
 {
+    size_t content = walk->signature_size - GUID_BYTES;
+
     if (memcmp(walk->type, x509_type, GUID_BYTES) == 0)
         return SIGNATURE_X509;
-    return memcmp(walk->type, sha256_type, GUID_BYTES) == 0 && walk->signature_size == GUID_BYTES + DIGEST_BYTES
-               ? SIGNATURE_SHA256
-               : SIGNATURE_OTHER;
+    if (memcmp(walk->type, sha256_type, GUID_BYTES) == 0 && content == DIGEST_BYTES)
+        return SIGNATURE_SHA256;
+    if (memcmp(walk->type, x509_sha256_type, GUID_BYTES) == 0 && content == DIGEST_BYTES + EFI_TIME_BYTES)
+        return SIGNATURE_X509_SHA256;
+    return SIGNATURE_OTHER;
 }
 
 /* Counts the entries, and writes the first names; false for what is no chain of lists. */

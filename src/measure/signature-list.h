@@ -13,8 +13,9 @@
 
 enum signature_type {
     SIGNATURE_OTHER,
-    SIGNATURE_X509,   /* a certificate */
-    SIGNATURE_SHA256, /* a program's Authenticode hash */
+    SIGNATURE_X509,        /* a certificate */
+    SIGNATURE_SHA256,      /* a program's Authenticode hash */
+    SIGNATURE_X509_SHA256, /* the hash of a certificate's part that is signed, and from when on it is revoked */
 };
 
 /* A place in a chain of EFI_SIGNATURE_LISTs. Start: { .lists = the chain }. */

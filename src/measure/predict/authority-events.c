@@ -179,14 +179,14 @@ static int look_up(struct authorities *authorities, size_t program, const char *
 }
 
 static int refuse_if_listed(struct authorities *authorities, const char *path, const struct firmware_variable *list,
-                            const char *name, struct error *error)
+                            const char *name, bool by_firmware, struct error *error)
 {
-    struct span signature;
-    int r = program_authority(path, (struct span){ list->data, list->size }, true, &signature, error);
+    bool is_revoked;
+    int r = program_is_revoked(path, (struct span){ list->data, list->size }, by_firmware, &is_revoked, error);
 
     if (r)
         return authorities->anew ? give_up(authorities, error->text, error) : 0; /* one that is known by its digest */
-    if (signature.size == 0)
+    if (!is_revoked)
         return 0;
     return boot_prediction_give_up(authorities->prediction, 1u << 7, error,
                                    "%s revokes \"%s\": the machine would not start it", name, path);
@@ -195,12 +195,13 @@ static int refuse_if_listed(struct authorities *authorities, const char *path, c
 /* What no firmware and no shim starts, whoever vouches for it. What both have started with these lists is not asked. */
 static int refuse_revoked(struct authorities *authorities, size_t program, const char *path, struct error *error)
 {
+    bool by_shim = is_shims_part(authorities, program);
     int r = 0;
 
     if (authorities->anew || authorities->new_revocations)
-        r = refuse_if_listed(authorities, path, &authorities->revoked, "dbx", error);
-    if (!r && authorities->anew && !authorities->new_shim && is_shims_part(authorities, program))
-        r = refuse_if_listed(authorities, path, &authorities->owner_revoked, "shim's MokListX", error);
+        r = refuse_if_listed(authorities, path, &authorities->revoked, "dbx", !by_shim, error);
+    if (!r && authorities->anew && !authorities->new_shim && by_shim)
+        r = refuse_if_listed(authorities, path, &authorities->owner_revoked, "shim's MokListX", false, error);
     return r;
 }
 

@@ -16,7 +16,9 @@
 #define PKCS7_SIGNED_DATA 2 /* WIN_CERT_TYPE_PKCS_SIGNED_DATA */
 #define TABLE_ALIGNMENT 8
 
+/* What Secure Boot looks at in a program. */
 struct signatures {
+    uint8_t hash[DIGEST_BYTES];
     PKCS7 *items[SIGNATURES_MAX];
     size_t count;
 };
@@ -75,19 +77,51 @@ static bool leads_to(X509 *signer, STACK_OF(X509) * others, X509 *trusted)
 }
 
 /* True when one of the signature's signers leads there. */
-static bool signature_leads_to(PKCS7 *signature, struct span der)
+static bool signature_leads_to(PKCS7 *signature, X509 *certificate)
 {
-    const uint8_t *bytes = der.bytes;
-    X509 *trusted = der.size <= CERTIFICATE_MAX_BYTES ? d2i_X509(NULL, &bytes, (long)der.size) : NULL;
-    STACK_OF(X509) *signers = trusted ? PKCS7_get0_signers(signature, NULL, 0) : NULL;
+    STACK_OF(X509) *signers = PKCS7_get0_signers(signature, NULL, 0);
     bool found = false;
 
     for (int i = 0; !found && i < sk_X509_num(signers); i++)
-        found = leads_to(sk_X509_value(signers, i), signature->d.sign->cert, trusted);
+        found = leads_to(sk_X509_value(signers, i), signature->d.sign->cert, certificate);
     sk_X509_free(signers);
-    X509_free(trusted);
     ERR_clear_error();
     return found;
+}
+
+static bool signature_leads_to_der(PKCS7 *signature, struct span der)
+{
+    const uint8_t *bytes = der.bytes;
+    X509 *certificate = der.size <= CERTIFICATE_MAX_BYTES ? d2i_X509(NULL, &bytes, (long)der.size) : NULL;
+    bool found = certificate && signature_leads_to(signature, certificate);
+
+    X509_free(certificate);
+    ERR_clear_error();
+    return found;
+}
+
+/* SHA-256 of the part of a certificate that is signed (TBSCertificate). */
+static bool is_hash_of(const uint8_t *hash, X509 *certificate)
+{
+    uint8_t *der = NULL, digest[HASH_MAX_BYTES];
+    int size = i2d_re_X509_tbs(certificate, &der);
+    struct error ignored;
+    bool same = size > 0 && !hash_compute(HASH_SHA256, &(struct span){ der, (size_t)size }, 1, digest, &ignored) &&
+                memcmp(digest, hash, DIGEST_BYTES) == 0;
+
+    OPENSSL_free(der);
+    return same;
+}
+
+/* True when the signer's chain has a certificate of that hash among those that the signature brings. */
+static bool signature_leads_to_hash(PKCS7 *signature, const uint8_t *hash)
+{
+    STACK_OF(X509) *others = signature->d.sign->cert;
+
+    for (int i = 0; i < sk_X509_num(others); i++)
+        if (is_hash_of(hash, sk_X509_value(others, i)) && signature_leads_to(signature, sk_X509_value(others, i)))
+            return true;
+    return false;
 }
 
 static struct span content_of(struct span signature)
@@ -103,37 +137,68 @@ static bool find_certificate(const struct signatures *signatures, struct span li
 
         while (signature_next(&walk, ret))
             if (signature_walk_type(&walk) == SIGNATURE_X509 &&
-                signature_leads_to(signatures->items[i], content_of(*ret)))
+                signature_leads_to_der(signatures->items[i], content_of(*ret)))
                 return true;
     }
     return false;
 }
 
-static bool find_hash(const uint8_t *hash, struct span lists, struct span *ret)
+static bool find_hash(const struct signatures *signatures, struct span lists, struct span *ret)
 {
     struct signature_walk walk = { .lists = lists };
 
     while (signature_next(&walk, ret))
-        if (signature_walk_type(&walk) == SIGNATURE_SHA256 && memcmp(content_of(*ret).bytes, hash, DIGEST_BYTES) == 0)
+        if (signature_walk_type(&walk) == SIGNATURE_SHA256 &&
+            memcmp(content_of(*ret).bytes, signatures->hash, DIGEST_BYTES) == 0)
             return true;
     return false;
+}
+
+static bool find_certificates_hash(const struct signatures *signatures, struct span lists)
+{
+    struct signature_walk walk = { .lists = lists };
+    struct span entry;
+
+    while (signature_next(&walk, &entry))
+        for (size_t i = 0; signature_walk_type(&walk) == SIGNATURE_X509_SHA256 && i < signatures->count; i++)
+            if (signature_leads_to_hash(signatures->items[i], content_of(entry).bytes))
+                return true;
+    return false;
+}
+
+static int read_signatures(const char *path, struct signatures *ret, struct error *error)
+{
+    cleanup(free_ptr) uint8_t *table = NULL;
+    size_t size;
+    int r = program_certificates(path, &table, &size, error);
+
+    r = r ?: pe_hash(path, HASH_SHA256, ret->hash, error);
+    if (!r)
+        parse_signatures((struct span){ table, size }, ret);
+    return r;
 }
 
 int program_authority(const char *path, struct span lists, bool hash_first, struct span *ret, struct error *error)
 {
     cleanup(signatures_free) struct signatures signatures = { 0 };
-    cleanup(free_ptr) uint8_t *table = NULL;
-    uint8_t hash[DIGEST_BYTES];
-    size_t size;
-    int r = program_certificates(path, &table, &size, error);
+    int r = read_signatures(path, &signatures, error);
 
-    r = r ?: pe_hash(path, HASH_SHA256, hash, error);
     if (r)
         return r;
-    parse_signatures((struct span){ table, size }, &signatures);
-    if (hash_first ? find_hash(hash, lists, ret) || find_certificate(&signatures, lists, ret)
-                   : find_certificate(&signatures, lists, ret) || find_hash(hash, lists, ret))
+    if (hash_first ? find_hash(&signatures, lists, ret) || find_certificate(&signatures, lists, ret)
+                   : find_certificate(&signatures, lists, ret) || find_hash(&signatures, lists, ret))
         return 0;
     *ret = (struct span){ 0 };
     return 0;
+}
+
+int program_is_revoked(const char *path, struct span lists, bool by_firmware, bool *ret, struct error *error)
+{
+    cleanup(signatures_free) struct signatures signatures = { 0 };
+    struct span entry;
+    int r = read_signatures(path, &signatures, error);
+
+    *ret = !r && (find_hash(&signatures, lists, &entry) || find_certificate(&signatures, lists, &entry) ||
+                  (by_firmware && find_certificates_hash(&signatures, lists)));
+    return r;
 }

@@ -21,3 +21,10 @@ int program_hash(const char *path, enum hash_algorithm bank, uint8_t *ret, struc
  * read, has only its hash.
  */
 int program_authority(const char *path, struct span lists, bool hash_first, struct span *ret, struct error *error);
+
+/*
+ * Whether `lists` (dbx, MokListX) keep the program from being started: by its hash or by a certificate, as above; where
+ * the firmware itself looks, by the hash of a certificate too, whatever the time from which on that is revoked: it
+ * would take a signed time stamp to be from before.
+ */
+int program_is_revoked(const char *path, struct span lists, bool by_firmware, bool *ret, struct error *error);

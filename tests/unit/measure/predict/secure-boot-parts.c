@@ -30,6 +30,20 @@ static int authority(char **argv, struct error *error)
     return r ?: print(found.bytes, found.size);
 }
 
+/* revoked PROGRAM LISTS firmware|shim: whether the lists keep it from being started */
+static int revoked(char **argv, struct error *error)
+{
+    cleanup(free_ptr) char *lists = NULL;
+    bool found;
+    size_t size;
+    int r = file_read(argv[1], 1 << 20, &lists, &size, error);
+
+    r = r ?: program_is_revoked(argv[0], (struct span){ lists, size }, strcmp(argv[2], "firmware") == 0, &found, error);
+    if (!r)
+        puts(found ? "yes" : "no");
+    return r;
+}
+
 /* update BEFORE UPDATE append|replace: the variable after it */
 static int update(char **argv, struct error *error)
 {
@@ -109,8 +123,8 @@ int main(int argc, char **argv)
         int arguments;
         int (*run)(char **argv, struct error *error);
     } verbs[] = {
-        { "authority", 3, authority }, { "update", 3, update }, { "hash", 1, hash }, { "section", 2, section },
-        { "vendor", 2, vendor },       { "level", 2, level },   { "find", 2, find },
+        { "authority", 3, authority }, { "revoked", 3, revoked }, { "update", 3, update }, { "hash", 1, hash },
+        { "section", 2, section },     { "vendor", 2, vendor },   { "level", 2, level },   { "find", 2, find },
     };
     struct error error = { 0 };
 
