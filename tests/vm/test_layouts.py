@@ -154,7 +154,7 @@ def test_a_data_volume_is_not_enrolled_before_the_root(sealed_layout, layout_mac
     machine.wait_shell()
     machine.write_file("/run/pin", PIN.encode())
     machine.write_file("/run/passphrase", OPEN.volume("cryptdata").passphrase)
-    enroll = "bootseal enroll --no-initramfs --pin-file /run/pin --unlock-key-file /run/passphrase"
+    enroll = "bootseal enroll --no-initramfs --no-recovery-key --pin-file /run/pin --unlock-key-file /run/passphrase"
     machine.write_file("/run/any.json", b'{ "pcrs": [9, 12], "root": "any" }')
     machine.write_file("/run/pinned.json", b'{ "pcrs": [9, 12] }')
     data, root = (f"UUID={OPEN.volume(name).uuid}" for name in ("cryptdata", "cryptroot"))
