@@ -162,15 +162,15 @@ static int write_copies(struct state *state, struct error *error)
 {
     int r = state_save_approval(state, error);
 
-    r = r ?: write_tokens(state, error);
-    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
+    return r ?: write_tokens(state, error);
 }
 
 int approve_finish(struct state *state, struct error *error)
 {
     int r = refuse_newer(state, error);
 
-    return r ? error_prefix(error, "cannot finish a change of the approval that was cut") : write_copies(state, error);
+    r = r ?: write_copies(state, error);
+    return r ? error_prefix(error, "cannot finish a change of the approval that was cut") : 0;
 }
 
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error)
@@ -197,7 +197,8 @@ int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, 
         return error_prefix(error, "cannot change the approval");
     swap_lists(state);
     drop_next(state);
-    return write_copies(state, error);
+    r = write_copies(state, error);
+    return r ? error_prefix(error, "the approval is changed, but a copy of it is not up to date") : 0;
 }
 
 /* The headers may hold any older list: the steps of a change see to it that there is a way in after each of them. */

@@ -27,8 +27,8 @@ int approve_settle(struct tpm *tpm, struct state *state, bool lost, struct error
  * stale afterwards: approve_reopen() it. */
 int approve_switch(struct tpm *tpm, struct state *state, struct approval *next, struct error *error);
 
-/* Step 3 for a change that was cut before it: approval.json and the tokens say what `state` does. ERROR_METADATA where a
- * later version has written one of them: nothing is changed then. */
+/* Step 3 for a change that was cut, or taken back, before it: approval.json and the tokens say what `state` does.
+ * ERROR_METADATA where a later version has written one of the tokens: nothing is changed then. */
 int approve_finish(struct state *state, struct error *error);
 
 /*
